@@ -1,0 +1,32 @@
+# What every target of this project is compiled with. Flags belong to targets, never to the directory.
+find_package(Threads REQUIRED)
+
+# Language, arithmetic and warnings for a target of this project; it may include any header of the source tree.
+function(mq_internal target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON
+                                             CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  # Sections per function: users who link with --gc-sections keep only what they call.
+  target_compile_options(${target} PRIVATE -ffp-contract=off -ffunction-sections -fdata-sections -Wall -Wextra
+                                           -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers -Wnon-virtual-dtor)
+  if(MQ_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(MQ_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=address,undefined -fno-sanitize-recover=all
+                                             -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=address,undefined)
+    target_compile_definitions(${target} PRIVATE _GLIBCXX_ASSERTIONS)
+  endif()
+endfunction()
+
+# A kernel table for one instruction set: kernels/isa/<name>.cpp with its own flags.
+function(mq_add_isa name)
+  add_library(mq_isa_${name} OBJECT ${PROJECT_SOURCE_DIR}/kernels/isa/${name}.cpp)
+  mq_internal(mq_isa_${name})
+  mq_use(mq_isa_${name} xsimd)
+  target_compile_options(mq_isa_${name} PRIVATE -O2 -fno-exceptions ${ARGN})
+  target_sources(mq PRIVATE $<TARGET_OBJECTS:mq_isa_${name}>)
+  set_property(GLOBAL APPEND PROPERTY MQ_ISA_TARGETS mq_isa_${name})
+endfunction()

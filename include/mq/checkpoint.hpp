@@ -1,0 +1,148 @@
+// Checkpoints: named tensors in a container, seen without knowing the container.
+//
+// Data is read on demand: opening reads structure only, memory use does not depend on tensor sizes. Readers check the
+// whole structure when they open. A Checkpoint may be read from many threads at once; a writer too.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "mq/dtype.hpp"
+#include "mq/tensor.hpp"
+
+namespace mq {
+
+// One stored tensor.
+struct TensorInfo {
+  std::string name = {};
+  DType dtype = DType::Float32;
+  Shape shape = {};
+  std::string file =
+      {};  // the file inside a multi-file checkpoint that holds it ("model-00001-of-00003.safetensors"), else empty
+  std::uint64_t storage =
+      0;  // tensors of one checkpoint with equal non-zero values share the same bytes (tied weights)
+  std::string layer_type = {};  // class of the layer that owns it, where the container knows ("Conv2d"), else empty
+
+  bool operator==(const TensorInfo&) const = default;
+  std::int64_t numel() const { return mq::numel(shape); }
+  std::int64_t size_bytes() const { return bytes_of(dtype, numel()); }
+};
+
+using MetadataValue = std::variant<bool, std::int64_t, double, std::string>;
+using Metadata = std::vector<std::pair<std::string, MetadataValue>>;
+
+// The string stored under key, or null.
+const std::string* find_string(const Metadata& metadata, std::string_view key) noexcept;
+
+// A file that lives beside the weights and belongs to the model (config.json, tokenizer.json, ...).
+struct Asset {
+  std::string name = {};            // file name, with '/' for files in subfolders
+  std::filesystem::path path = {};  // where it can be read
+  std::int64_t size_bytes = 0;
+
+  bool operator==(const Asset&) const = default;
+};
+
+// Something the file holds that tensors() does not: a part that was not chosen ("optimizer, 244 tensors, 1.9 GB"), a
+// scalar beside the model ("epoch = 12"), a file of a directory that is not carried over.
+struct LeftOut {
+  std::string what = {};
+  std::int64_t tensors = 0;
+  std::int64_t size_bytes = 0;
+
+  bool operator==(const LeftOut&) const = default;
+};
+
+class Checkpoint {
+ public:
+  virtual ~Checkpoint() = default;
+
+  virtual std::string_view format() const noexcept = 0;            // name of the Format that opened it: "safetensors"
+  virtual const std::filesystem::path& path() const noexcept = 0;  // as given to open_checkpoint
+
+  // In the order in which the container lists them; names are unique.
+  virtual std::span<const TensorInfo> tensors() const noexcept = 0;
+
+  // Reads elements [first, first + count) of the row-major order of tensor index into out, little-endian, exactly
+  // bytes_of(dtype, count) bytes. first and count are multiples of the dtype's block. Thread-safe.
+  // Throws: Io, Corrupt (checksum, a file that changed since it was opened), Usage on a range outside the tensor.
+  virtual void read(std::size_t index, std::int64_t first, std::int64_t count, std::span<std::byte> out) const = 0;
+
+  virtual const Metadata& metadata() const noexcept = 0;
+  virtual std::span<const Asset> assets() const noexcept { return {}; }
+  virtual std::span<const LeftOut> left_out() const noexcept { return {}; }
+
+  // Every file whose bytes this checkpoint reads: they must not be overwritten while it is open.
+  virtual std::vector<std::filesystem::path> files() const { return {path()}; }
+
+  // Index of the tensor called name, if there is one.
+  std::optional<std::size_t> find(std::string_view name) const noexcept;
+  // The whole tensor. Throws: as read().
+  Tensor read(std::size_t index) const;
+};
+
+struct OpenOptions {
+  // Where the tensors are inside an object that holds more than a state dict: a path of keys joined with dots.
+  // Empty: found by the documented rules. ".": everything, with full paths as names.
+  std::string root = {};
+};
+
+// Opens a file or a directory (a Hugging Face model, or shards with an index) by its content, never by its extension.
+// Throws: Io, Corrupt, Unsupported (names what the file is), Limit.
+std::unique_ptr<Checkpoint> open_checkpoint(const std::filesystem::path& path, const OpenOptions& options = {});
+
+// What a writer lays out before the first byte of data: every tensor with its file, metadata and assets.
+struct Layout {
+  std::vector<TensorInfo> tensors = {};  // `file` names the shard for formats that write several; storage is ignored
+  Metadata metadata = {};                // goes into every file that can hold it
+  std::vector<Asset> copies = {};        // files copied unchanged beside the weights
+  std::vector<std::pair<std::string, std::string>> texts = {};  // files written beside the weights: name, content
+};
+
+// Writes one checkpoint, whole or not at all: nothing exists under the final name before finish() has returned, and
+// destroying an unfinished writer leaves nothing behind.
+class CheckpointWriter {
+ public:
+  virtual ~CheckpointWriter() = default;
+
+  // Called once, before write. Creates the temporary files and their headers.
+  // Throws: Usage (a name or type the container cannot hold), Io (no space, no permission).
+  virtual void begin(const Layout& layout) = 0;
+
+  // Writes a tile of tensor index seen as rows of row_bytes bytes: `rows` rows from first_row on, and of each the bytes
+  // from first_byte on, data.size() / rows of them, stored one row after the other in data. Any order, any thread,
+  // every byte exactly once.
+  virtual void write(std::size_t index, std::int64_t first_row, std::int64_t rows, std::int64_t first_byte,
+                     std::int64_t row_bytes, std::span<const std::byte> data) = 0;
+
+  // A text file that goes with the weights but is known only after them: in a directory under this name, beside a
+  // single file OUT as OUT.name. Published by finish together with the weights.
+  virtual void add_text(std::string_view name, std::string content) = 0;
+
+  // Checks that every byte was written, makes the data durable (unless asked not to) and gives it its final name.
+  virtual void finish() = 0;
+
+  // Bytes the output will occupy: all files with their headers. Valid after begin.
+  virtual std::int64_t size_bytes() const noexcept = 0;
+};
+
+struct CreateOptions {
+  bool overwrite = false;  // replace what exists under the final name
+  bool sync = true;        // fsync before the final name is taken
+};
+
+// A writer of the given format: "safetensors" (one file) or "hf_safetensors" (a directory).
+// Throws: Usage for a format that cannot be written (the message names those that can), Io if path exists and may not
+// be replaced.
+std::unique_ptr<CheckpointWriter> create_checkpoint(const std::filesystem::path& path, std::string_view format,
+                                                    const CreateOptions& options = {});
+
+}  // namespace mq

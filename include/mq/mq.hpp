@@ -1,0 +1,20 @@
+// Umbrella: the whole public interface of mono-quant.
+#pragma once
+
+#include "mq/checkpoint.hpp"
+#include "mq/compare.hpp"
+#include "mq/convert.hpp"
+#include "mq/cpu.hpp"
+#include "mq/dtype.hpp"
+#include "mq/error.hpp"
+#include "mq/executor.hpp"
+#include "mq/metrics.hpp"
+#include "mq/observer.hpp"
+#include "mq/pack.hpp"
+#include "mq/plan.hpp"
+#include "mq/quant_spec.hpp"
+#include "mq/quantize.hpp"
+#include "mq/source.hpp"
+#include "mq/tensor.hpp"
+#include "mq/validate.hpp"
+#include "mq/version.hpp"

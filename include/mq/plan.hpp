@@ -1,0 +1,126 @@
+// From what there is and what is wanted to what will be done: Recipe, Plan, make_plan. Plain values; thread-safe.
+//
+// A plan is a pure function of its arguments and reads no tensor: a dry run, the exact size of the output and the real
+// run are the same plan. Every tensor gets a step with a reason; nothing is skipped silently.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mq/checkpoint.hpp"
+#include "mq/observer.hpp"
+#include "mq/quant_spec.hpp"
+#include "mq/source.hpp"
+
+namespace mq {
+
+// What a tensor is in its model, found from name, shape and layer type.
+enum class TensorKind {
+  Linear,         // [out, in]
+  Conv,           // [out, in/groups, ...]
+  ConvTranspose,  // [in, out/groups, ...]: channels on axis 1
+  Conv1D,         // GPT-2's [in, out]: stored as its transpose when quantized
+  Recurrent,      // LSTM and GRU weight_ih_l*, weight_hh_l*
+  Experts,        // [experts, out, in]
+  Embedding,
+  Head,           // output projection of a model
+  Norm,
+  Router,         // gate of a mixture of experts
+  Bias,
+  Vector,         // any other tensor of less than two dimensions
+  NotFloat,       // integers, booleans, complex numbers
+  Unknown,
+};
+std::string_view to_string(TensorKind kind) noexcept;
+
+// PATTERN: a glob on the whole name (`*` crosses dots, `?`, `[abc]`), `re:REGEX` (found anywhere in the name), or
+// `kind:NAME` with a name of TensorKind in lower case.
+struct Rule {
+  std::string pattern;
+  std::optional<QuantSpec> spec;  // empty: keep
+
+  bool operator==(const Rule&) const = default;
+};
+// Parses "PATTERN=SPEC" or "PATTERN=keep". Throws: Usage.
+Rule parse_rule(std::string_view text);
+
+enum class IfIndivisible { Error, Keep, Channel };  // a group size that does not divide a row
+
+struct Recipe {
+  enum class Task { Quantize, Dequantize, Copy };
+  Task task = Task::Quantize;
+
+  QuantSpec scheme;                  // for what the rules do not decide
+  std::vector<std::string> only;     // if not empty, other tensors are kept
+  std::vector<std::string> include;  // quantized although they are kept by default
+  std::vector<std::string> exclude;  // kept, whatever else says
+  std::vector<Rule> rules;           // the first that matches decides
+  std::int64_t min_numel = 512;      // smaller tensors are kept by default
+  bool allow_unknown = false;        // large float tensors of no known kind may be kept
+  IfIndivisible if_indivisible = IfIndivisible::Error;
+  std::optional<DType> keep;         // type of float tensors that are not quantized; empty: their own
+  std::optional<DType> scale_dtype;  // empty: what the dialect says
+  std::optional<DType> dtype;        // of dequantized tensors; empty: that of the original
+  std::string dialect = "compressed_tensors";
+  std::string format = "safetensors";  // of the output: "safetensors" or "hf_safetensors"
+  bool sha256 = false;                 // digest with SHA-256 instead of XXH3-128
+
+  bool operator==(const Recipe&) const = default;
+};
+
+// Facts that need the data, gathered by analyse(). The common case needs none.
+struct Analysis {
+  std::map<std::string, Range> ranges;  // by logical tensor name: range of all values; saves per-tensor specs a pass
+
+  bool operator==(const Analysis&) const = default;
+};
+
+enum class Transform { Transpose };
+
+// One unit of work: logical inputs, a chain of row transforms, an encoding, stored outputs.
+struct Step {
+  enum class Action { Copy, Encode, Drop };
+
+  std::string id;                     // name of the logical tensor; unique in a plan
+  std::vector<std::size_t> inputs;    // into Source::tensors
+  std::vector<Transform> transforms;
+  Action action = Action::Copy;
+  TensorKind kind = TensorKind::Unknown;
+  std::string reason;                 // "linear", "kept: norm", "tied to model.embed_tokens.weight"
+  QuantSpec spec;                     // Encode: the encoding with its scale_dtype
+  std::optional<Range> range;         // Encode: range of all values, if the analysis had it
+  std::string dialect = "plain";      // Encode: names and packing of the outputs
+  int leading_dims = 1;               // dimensions that make up the rows
+  std::vector<std::size_t> outputs;   // into Plan::layout.tensors, in the order of the dialect's parts
+  std::int64_t input_bytes = 0;
+  std::int64_t output_bytes = 0;
+  std::int64_t state_bytes = 0;       // memory beyond the buffers of a tile while the step runs
+  double bits_per_weight = 0;         // 8 * output_bytes / numel
+
+  // Whether the step changes values by quantization (Encode to something that is not a plain float type).
+  bool quantizes() const noexcept { return action == Action::Encode && spec.codec != "float_cast"; }
+};
+
+struct Plan {
+  Recipe recipe;
+  Source source;
+  std::vector<Step> steps;   // one for each logical tensor, in source order
+  Layout layout;             // the whole output but the report
+  std::vector<LeftOut> left_out;
+  std::vector<std::string> notes;     // ties, types changed, what a reader should know
+  std::vector<std::string> loads_in;  // runtimes that read the output; empty: this library only
+  std::int64_t input_bytes = 0;   // tensor bytes
+  std::int64_t output_bytes = 0;  // tensor bytes
+};
+
+// Throws: Usage naming the tensor or pattern: a pattern that matches nothing, group sizes that do not divide (all such
+// tensors at once, with sizes that fit), unknown tensors above 5 % of all bytes, a combination that no dialect holds,
+// output names that collide.
+Plan make_plan(const Source& source, const Recipe& recipe, const Analysis& analysis = {});
+
+}  // namespace mq

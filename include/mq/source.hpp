@@ -1,0 +1,64 @@
+// A checkpoint as a model sees it: logical tensors. A weight that is stored quantized, as several tensors, is one
+// logical tensor under the name of its float original. Structure only: no tensor data is held. A plain value.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mq/checkpoint.hpp"
+#include "mq/quant_spec.hpp"
+#include "mq/quantize.hpp"
+
+namespace mq {
+
+// Where one part of a logical tensor is stored.
+struct StoredPart {
+  std::string part;        // "codes", "scale", "zero_point"; "values" for a tensor that is not quantized
+  std::size_t tensor = 0;  // index into Checkpoint::tensors()
+  bool packed = false;     // codes: a bit stream per row (mq/pack.hpp); zero points: packed down the rows
+
+  bool operator==(const StoredPart&) const = default;
+};
+
+struct LogicalTensor {
+  TensorInfo info;                 // name, type and shape of the float original
+  std::optional<QuantSpec> spec;   // how it is stored, if quantized
+  std::string dialect = "plain";
+  int leading_dims = 1;            // dimensions that make up the rows of its matrix; the rest are the columns
+  bool transposed = false;         // stored as the transpose of the original ([in, out] originals stored [out, in])
+  std::vector<StoredPart> parts;
+
+  bool operator==(const LogicalTensor&) const = default;
+};
+
+struct Source {
+  std::vector<LogicalTensor> tensors;  // in the order of their first part in the checkpoint
+  Metadata metadata;
+  std::vector<Asset> assets;
+  std::vector<LeftOut> left_out;
+  std::string format;        // Checkpoint::format()
+  std::string dialect = "plain";  // of the quantized tensors; "plain" if there are none
+  std::string config;        // text of config.json, or of the configuration a single file carries; else empty
+};
+
+enum class Recognise {
+  Quantized,  // quantized weights become one logical tensor each
+  Nothing,    // every stored tensor is a logical tensor of its own
+};
+
+// Reads the structure (and config.json, not tensor data) of a checkpoint.
+// Throws: Corrupt if the tensors contradict the checkpoint's quantization config (names, shapes, types), Io.
+Source describe(const Checkpoint& checkpoint, Recognise recognise = Recognise::Quantized);
+
+// The logical tensor as float32, decoded if it is quantized.
+// Throws: Usage if it is not of a float type, Io, Corrupt.
+Tensor read_float(const Checkpoint& checkpoint, const LogicalTensor& tensor);
+
+// The logical tensor as stored: as load_quantized() by name.
+QuantizedTensor load_quantized(const Checkpoint& checkpoint, const LogicalTensor& tensor);
+
+}  // namespace mq
