@@ -1,0 +1,155 @@
+#include "mq/convert.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+
+#include "src/step_run.hpp"
+
+namespace mq {
+namespace {
+
+// Steps that run together: their results are held until all are done, so this bounds memory, not the model.
+constexpr std::int64_t kMaxBatchTiles = 4096;
+constexpr std::size_t kMaxBatchSteps = 1024;
+constexpr std::int64_t kMaxBatchState = 8 << 20;
+constexpr double kWarnBelowDb = 10;
+
+// Scratch of the workers: as many as have ever worked at once.
+class ScratchPool {
+ public:
+  class Lease {
+   public:
+    explicit Lease(ScratchPool& pool) : pool_(pool), scratch_(pool.take()) {}
+    ~Lease() { pool_.give(std::move(scratch_)); }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    WorkerScratch& operator*() const { return *scratch_; }
+
+   private:
+    ScratchPool& pool_;
+    std::unique_ptr<WorkerScratch> scratch_;
+  };
+
+ private:
+  std::unique_ptr<WorkerScratch> take() {
+    const std::lock_guard lock(mutex_);
+    if (free_.empty()) return std::make_unique<WorkerScratch>();
+    std::unique_ptr<WorkerScratch> scratch = std::move(free_.back());
+    free_.pop_back();
+    return scratch;
+  }
+  void give(std::unique_ptr<WorkerScratch> scratch) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(scratch));
+  }
+
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<WorkerScratch>> free_;
+};
+
+class ProgressMeter {
+ public:
+  ProgressMeter(const ConvertOptions& options, std::int64_t total) : options_(options), state_{.bytes_total = total} {}
+
+  // Throws: Cancelled when the callback says so.
+  void add(std::int64_t bytes, std::string_view tensor) {
+    if (!options_.progress) return;
+    const std::lock_guard lock(mutex_);
+    state_.bytes_done += bytes;
+    state_.tensor = tensor;
+    if (!options_.progress(state_)) throw Error(ErrorCode::Cancelled, "cancelled");
+  }
+
+ private:
+  const ConvertOptions& options_;
+  std::mutex mutex_;
+  Progress state_;
+};
+
+// A tile of one of the batch's steps.
+struct Item {
+  StepRun* run = nullptr;
+  std::int64_t tile = 0;
+};
+
+class Engine {
+ public:
+  Engine(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter& writer, Executor& executor,
+         const ConvertOptions& options)
+      : checkpoint_(checkpoint), plan_(plan), writer_(writer), executor_(executor), meter_(options, plan.input_bytes) {}
+
+  Report run() {
+    Report report;
+    report.steps.reserve(plan_.steps.size());
+    for (std::size_t next = 0; next < plan_.steps.size();) next = run_batch(next, report);
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+      if (!plan_.steps[i].quantizes()) continue;
+      const ErrorStats& error = report.steps[i].error;
+      report.total.add(error);
+      if (error.numel > 0 && error.sqnr_db() < kWarnBelowDb) report.warnings.push_back(plan_.steps[i].id);
+    }
+    return report;
+  }
+
+ private:
+  // Runs steps from `first` on, as many as fit, and returns the next one.
+  std::size_t run_batch(std::size_t first, Report& report) {
+    std::vector<std::unique_ptr<StepRun>> runs;
+    std::int64_t tiles = 0;
+    std::int64_t state = 0;
+    std::size_t next = first;
+    while (next < plan_.steps.size() && tiles < kMaxBatchTiles && state < kMaxBatchState &&
+           runs.size() < kMaxBatchSteps) {
+      const Step& step = plan_.steps[next++];
+      runs.push_back(std::make_unique<StepRun>(checkpoint_, plan_, step, writer_));
+      tiles += runs.back()->tiles();
+      state += step.state_bytes;
+    }
+    for_tiles(runs, true, [](StepRun& run, std::int64_t tile, WorkerScratch& scratch) { run.observe(tile, scratch); });
+    for (const auto& run : runs) run->settle();
+    for_tiles(runs, false, [this](StepRun& run, std::int64_t tile, WorkerScratch& scratch) {
+      run.run(tile, scratch);
+      meter_.add(run.tile_bytes(tile), run.step().id);
+    });
+    for (const auto& run : runs) report.steps.push_back(run->report());
+    return next;
+  }
+
+  template <class F>
+  void for_tiles(const std::vector<std::unique_ptr<StepRun>>& runs, bool observing, F&& work) {
+    std::vector<Item> items;
+    for (const auto& run : runs) {
+      if (run->step().action == Step::Action::Drop || (observing && !run->observes())) continue;
+      for (std::int64_t tile = 0; tile < run->tiles(); ++tile) items.push_back({run.get(), tile});
+    }
+    executor_.parallel_for(static_cast<std::int64_t>(items.size()), [&](std::int64_t i) {
+      const Item& item = items[static_cast<std::size_t>(i)];
+      const ScratchPool::Lease scratch(pool_);
+      work(*item.run, item.tile, *scratch);
+    });
+  }
+
+  const Checkpoint& checkpoint_;
+  const Plan& plan_;
+  CheckpointWriter& writer_;
+  Executor& executor_;
+  ProgressMeter meter_;
+  ScratchPool pool_;
+};
+
+}  // namespace
+
+Report convert(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter& writer, Executor& executor,
+               const ConvertOptions& options) {
+  writer.begin(plan.layout);
+  Report report = Engine(checkpoint, plan, writer, executor, options).run();
+  if (plan.recipe.task == Recipe::Task::Quantize) {
+    writer.add_text("quantization_metadata.json", quantization_metadata(plan, report));
+  }
+  writer.finish();
+  report.output_bytes = writer.size_bytes();
+  return report;
+}
+
+}  // namespace mq

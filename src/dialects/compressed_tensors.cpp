@@ -1,0 +1,144 @@
+#include "src/dialects/compressed_tensors.hpp"
+
+namespace mq {
+namespace compressed_tensors {
+
+std::string_view format_of(const QuantSpec& spec) {
+  if (spec.codec == "fp8") return "float-quantized";
+  return spec.activation ? "int-quantized" : "pack-quantized";
+}
+
+bool is_standard(const Step& step, DType original) {
+  const QuantSpec& spec = step.spec;
+  const auto* channel = std::get_if<PerChannel>(&spec.granularity);
+  return spec.element != DType::UInt8 && spec.element != DType::Float8E5M2 && !(channel && channel->axis != 0) &&
+         step.transforms.empty() && step.leading_dims == 1 && spec.scale_dtype == original;
+}
+
+}  // namespace compressed_tensors
+
+namespace {
+
+using namespace compressed_tensors;
+
+DType scale_dtype(const QuantSpec&, DType original) {
+  switch (original) {
+    case DType::Float16:
+    case DType::BFloat16:
+      return original;
+    default:
+      return DType::Float32;
+  }
+}
+
+CodeForm form(const QuantSpec& spec) {
+  return format_of(spec) == "pack-quantized" ? CodeForm::Packed : CodeForm::Bytes;
+}
+
+// [grid rows, grid cols], with the leading dimensions of an expert stack spelled out; one value for a whole tensor.
+Shape grid_shape(const DialectRequest& request) {
+  const BlockLayout& layout = request.codec.layout;
+  if (std::holds_alternative<PerTensor>(request.codec.spec.granularity)) return {1};
+  if (request.leading_dims > 1 && layout.grid_rows == layout.matrix.rows) {
+    Shape shape(request.shape.begin(), request.shape.begin() + request.leading_dims);
+    shape.push_back(layout.grid_cols);
+    return shape;
+  }
+  return {layout.grid_rows, layout.grid_cols};
+}
+
+Shape packed_shape(const DialectRequest& request, std::int64_t words) {
+  Shape shape{request.codec.layout.matrix.rows};
+  if (request.leading_dims > 1) shape.assign(request.shape.begin(), request.shape.begin() + request.leading_dims);
+  shape.push_back(words);
+  return shape;
+}
+
+void check(const DialectRequest& request) {
+  const QuantSpec& spec = request.codec.spec;
+  const auto refuse = [&](std::string expected, std::string hint) {
+    throw Error({.code = ErrorCode::Usage,
+                 .message = "compressed-tensors cannot hold this encoding",
+                 .tensor = request.name,
+                 .expected = std::move(expected),
+                 .found = to_string(spec),
+                 .hint = std::move(hint)});
+  };
+  if (spec.codec != "affine" && spec.codec != "fp8") refuse("an integer or fp8 encoding", "");
+  if (spec.activation && spec.element == DType::UInt8) {
+    refuse("signed codes beside quantized activations", "use int" + std::to_string(spec.bits));
+  }
+  // Expert slices are packed one by one; that equals packing their stack only where each fills whole words.
+  if (request.leading_dims > 1 && spec.mapping == Mapping::Asymmetric && request.shape[1] * spec.bits % 32 != 0) {
+    refuse("experts whose rows fill whole words of zero points", "use :sym");
+  }
+  if (spec.is_integer() && std::holds_alternative<PerBlock>(spec.granularity)) {
+    refuse("tensor, channel or group granularity for integers", "use gN, or fp8_e4m3:bRxC");
+  }
+}
+
+std::vector<StoredOutput> outputs(const DialectRequest& request) {
+  check(request);
+  const std::string& name = request.name;
+  const bool packed = request.codec.form == CodeForm::Packed;
+  const int bits = request.codec.spec.bits;
+  std::vector<StoredOutput> out;
+  for (const PartInfo& part : codec_of(request.codec.spec).parts(request.codec)) {
+    StoredOutput stored{.info = {.name = name, .dtype = part.dtype, .shape = request.shape, .file = request.file},
+                        .part = std::string(part.name)};
+    if (part.name == "codes" && packed) {
+      stored.info.name = name + "_packed";
+      stored.info.dtype = DType::Int32;
+      stored.info.shape = packed_shape(request, part.row_bytes / 4);
+    } else if (part.name == "scale") {
+      stored.info.name = name + "_scale";
+      stored.info.shape = grid_shape(request);
+    } else if (part.name == "zero_point") {
+      stored.info.name = name + "_zero_point";
+      stored.info.shape = grid_shape(request);
+      if (packed) {
+        const BlockLayout& layout = request.codec.layout;
+        stored.info.dtype = DType::Int32;
+        stored.info.shape = {(layout.grid_rows * bits + 31) / 32, layout.grid_cols};
+        if (request.leading_dims > 1) stored.info.shape.insert(stored.info.shape.begin(), request.shape.front());
+        if (request.leading_dims > 1) stored.info.shape[1] /= request.shape.front();
+        stored.packed_down = true;
+      }
+    }
+    out.push_back(std::move(stored));
+  }
+  if (packed) {
+    const Shape shape{static_cast<std::int64_t>(request.shape.size())};
+    out.push_back({.info = {.name = name + "_shape", .dtype = DType::Int64, .shape = shape, .file = request.file},
+                   .constant = request.shape});
+  }
+  return out;
+}
+
+// What transformers and vLLM read, by the tables of the format reference; unproven combinations are not claimed.
+std::vector<std::string> loads_in(const QuantSpec& spec) {
+  const auto* channel = std::get_if<PerChannel>(&spec.granularity);
+  const auto* group = std::get_if<PerGroup>(&spec.granularity);
+  const bool rows = channel && channel->axis == 0;
+  const bool tensor = std::holds_alternative<PerTensor>(spec.granularity);
+  if (channel && !rows) return {};
+  if (spec.codec == "fp8") {
+    if (spec.element != DType::Float8E4M3FN) return {};
+    return rows || tensor ? std::vector<std::string>{"transformers", "vLLM"} : std::vector<std::string>{"transformers"};
+  }
+  const bool whole = spec.bits == 4 || spec.bits == 8;
+  bool vllm = whole && spec.range != RangeKind::Signed;
+  if (spec.activation) {
+    vllm = vllm && (rows || tensor) && spec.bits == 8 && spec.mapping == Mapping::Symmetric;
+  } else {
+    vllm = vllm && (rows || (group && (group->group_size == 32 || group->group_size == 64 || group->group_size == 128)));
+  }
+  return vllm ? std::vector<std::string>{"transformers", "vLLM"} : std::vector<std::string>{"transformers"};
+}
+
+}  // namespace
+
+const Dialect kCompressedTensors = {
+    "compressed_tensors", scale_dtype, form, outputs, make_config, loads_in, compressed_tensors::recognise};
+
+}  // namespace mq

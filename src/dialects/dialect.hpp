@@ -1,0 +1,64 @@
+// A naming and packing convention: how the parts of an encoding become stored tensors, and back. It knows no container.
+// One dialect per file; each ends in one `const Dialect`. registry.cpp lists them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mq/plan.hpp"
+#include "mq/source.hpp"
+#include "src/codecs/codec.hpp"
+#include "src/json.hpp"
+
+namespace mq {
+
+// One stored tensor of an encoded logical tensor.
+struct StoredOutput {
+  TensorInfo info;
+  std::string part;                    // the codec's part it holds; empty for a constant
+  bool packed_down = false;            // zero points packed down the rows (pack.hpp: pack_down)
+  std::vector<std::int64_t> constant;  // values of a constant (Int64)
+};
+
+struct DialectRequest {
+  std::string name;    // of the logical tensor
+  Shape shape;         // as stored: after a transpose
+  int leading_dims = 1;
+  std::string file;    // shard
+  CodecRequest codec;
+};
+
+struct Dialect {
+  std::string_view name;
+
+  // Storage type of the scales where neither spec nor recipe says, for a model weight of type `original`.
+  DType (*scale_dtype)(const QuantSpec& spec, DType original);
+  CodeForm (*form)(const QuantSpec& spec);
+  // The stored tensors, in order. Pure.
+  // Throws: Usage for what this dialect cannot hold, with the nearest thing it can.
+  std::vector<StoredOutput> (*outputs)(const DialectRequest& request);
+  // The model's quantization config, given all steps; null if the dialect has none.
+  json::Value (*config)(const Plan& plan);
+  // Runtimes that load a model directory with such weights.
+  std::vector<std::string> (*loads_in)(const QuantSpec& spec);
+
+  // Finds the quantized weights of a checkpoint: one logical tensor for each, whose parts say which stored tensors it
+  // takes. config is the quantization config found with the checkpoint. Empty optional: not this dialect.
+  // Throws: Corrupt if tensors and config contradict each other.
+  std::optional<std::vector<LogicalTensor>> (*recognise)(const Checkpoint& checkpoint, const json::Value& config);
+};
+
+std::span<const Dialect* const> all_dialects() noexcept;
+
+// Throws: Usage with the names there are.
+const Dialect& dialect_named(std::string_view name);
+
+// The request that outputs() and the codec see for a tensor; shape is the stored one. Pure.
+DialectRequest make_request(const Dialect& dialect, std::string name, Shape shape, int leading_dims, std::string file,
+                            const QuantSpec& spec);
+
+}  // namespace mq

@@ -1,0 +1,35 @@
+#include <array>
+
+#include "src/dialects/compressed_tensors.hpp"
+#include "src/dialects/dialect.hpp"
+#include "src/dialects/plain.hpp"
+
+namespace mq {
+namespace {
+
+constexpr std::array<const Dialect*, 2> kDialects = {&kCompressedTensors, &kPlain};
+
+}  // namespace
+
+std::span<const Dialect* const> all_dialects() noexcept { return kDialects; }
+
+const Dialect& dialect_named(std::string_view name) {
+  std::string names;
+  for (const Dialect* dialect : kDialects) {
+    if (dialect->name == name) return *dialect;
+    names += (names.empty() ? "" : ", ") + std::string(dialect->name);
+  }
+  throw Error({.code = ErrorCode::Usage, .message = "unknown dialect '" + printable(name) + "'", .expected = names});
+}
+
+DialectRequest make_request(const Dialect& dialect, std::string name, Shape shape, int leading_dims, std::string file,
+                            const QuantSpec& spec) {
+  const BlockLayout layout = make_block_layout(shape, matrix_shape(shape, leading_dims), spec.granularity);
+  return {.name = std::move(name),
+          .shape = std::move(shape),
+          .leading_dims = leading_dims,
+          .file = std::move(file),
+          .codec = {.spec = spec, .layout = layout, .form = dialect.form(spec)}};
+}
+
+}  // namespace mq

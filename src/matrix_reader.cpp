@@ -1,0 +1,223 @@
+#include "src/matrix_reader.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "mq/pack.hpp"
+#include "src/float_rows.hpp"
+#include "src/kinds.hpp"
+#include "src/pack_down.hpp"
+
+namespace mq {
+namespace {
+
+// A part's elements per byte position: parts are read through Checkpoint::read, which counts elements.
+std::int64_t elements(const TensorInfo& tensor, std::int64_t bytes) {
+  const DTypeInfo& type = info(tensor.dtype);
+  return bytes / type.block_bytes * type.block_numel;
+}
+
+void transpose(const float* in, std::int64_t rows, std::int64_t cols, float* out) {
+  constexpr std::int64_t kBlock = 32;  // keeps both sides of a block in cache
+  for (std::int64_t r0 = 0; r0 < rows; r0 += kBlock) {
+    for (std::int64_t c0 = 0; c0 < cols; c0 += kBlock) {
+      const std::int64_t r1 = std::min(r0 + kBlock, rows);
+      const std::int64_t c1 = std::min(c0 + kBlock, cols);
+      for (std::int64_t c = c0; c < c1; ++c) {
+        for (std::int64_t r = r0; r < r1; ++r) out[c * rows + r] = in[r * cols + c];
+      }
+    }
+  }
+}
+
+}  // namespace
+
+MatrixReader::MatrixReader(const Checkpoint& checkpoint, const LogicalTensor& tensor, bool transposed)
+    : checkpoint_(checkpoint), tensor_(tensor), transposed_(transposed != tensor.transposed) {
+  const TensorInfo& info = tensor.info;
+  stored_ = matrix_shape(stored_shape(), tensor.leading_dims);
+  shape_ = transposed_ ? MatrixShape{stored_.cols, stored_.rows} : stored_;
+  if (tensor.spec) {
+    open_quantized();
+  } else if (!is_readable_float(info.dtype)) {
+    throw Error({.code = ErrorCode::Usage,
+                 .message = "cannot be read as floats",
+                 .tensor = info.name,
+                 .expected = "a float tensor",
+                 .found = std::string(to_string(info.dtype))});
+  }
+}
+
+Shape MatrixReader::stored_shape() const {
+  Shape shape = tensor_.info.shape;
+  if (tensor_.transposed) std::swap(shape.front(), shape.back());
+  return shape;
+}
+
+void MatrixReader::open_quantized() {
+  const QuantSpec& spec = *tensor_.spec;
+  const auto find = [&](std::string_view name) -> const StoredPart* {
+    for (const StoredPart& part : tensor_.parts) {
+      if (part.part == name) return &part;
+    }
+    return nullptr;
+  };
+  const StoredPart* codes = find("codes");
+  codec_ = {.spec = spec,
+            .layout = make_block_layout(stored_shape(), stored_, spec.granularity),
+            .form = codes && codes->packed ? CodeForm::Packed : CodeForm::Bytes};
+  for (const PartInfo& info : codec_of(spec).parts(codec_)) {
+    const StoredPart* stored = find(info.name);
+    if (!stored) throw Error(ErrorCode::Internal, "a logical tensor lacks its part " + std::string(info.name));
+    Part part{.tensor = stored->tensor, .info = info, .packed_down = info.name != "codes" && stored->packed};
+    if (!info.tiled) {
+      part.whole.resize(static_cast<std::size_t>(info.rows * info.row_bytes));
+      read_part_rows(part, 0, info.rows, part.whole);
+    }
+    parts_.push_back(std::move(part));
+  }
+}
+
+void MatrixReader::read_part_rows(const Part& part, std::int64_t row, std::int64_t rows,
+                                  std::span<std::byte> out) const {
+  const TensorInfo& stored = checkpoint_.tensors()[part.tensor];
+  if (!part.packed_down) {
+    checkpoint_.read(part.tensor, elements(stored, row * part.info.row_bytes),
+                     elements(stored, rows * part.info.row_bytes), out);
+    return;
+  }
+  const int bits = codec_.spec.bits;
+  const std::int64_t cols = part.info.row_bytes;  // one byte per zero point
+  const std::int64_t first_word = row * bits / 32;
+  const std::int64_t words = ((row + rows) * bits + 31) / 32 - first_word;
+  std::vector<std::uint32_t> packed(static_cast<std::size_t>(words * cols));
+  checkpoint_.read(part.tensor, first_word * cols, words * cols, std::as_writable_bytes(std::span(packed)));
+  unpack_down(packed, row, cols, bits, codec_.spec.qmin(),
+              {reinterpret_cast<std::uint8_t*>(out.data()), out.size()});
+}
+
+void MatrixReader::read_codes(const Part& part, const Tile& tile, std::span<std::byte> out) const {
+  const TensorInfo& stored = checkpoint_.tensors()[part.tensor];
+  const std::int64_t row_bytes = part.info.row_bytes;
+  if (tile.cols == stored_.cols) {
+    checkpoint_.read(part.tensor, elements(stored, tile.row * row_bytes), elements(stored, tile.rows * row_bytes), out);
+    return;
+  }
+  const bool packed = codec_.form == CodeForm::Packed;
+  const std::int64_t unit_bits = packed ? codec_.spec.bits : row_bytes / stored_.cols * 8;
+  const std::int64_t first = tile.col * unit_bits / 8;
+  const std::int64_t count = static_cast<std::int64_t>(out.size()) / tile.rows;
+  for (std::int64_t r = 0; r < tile.rows; ++r) {
+    checkpoint_.read(part.tensor, elements(stored, (tile.row + r) * row_bytes + first), elements(stored, count),
+                     out.subspan(static_cast<std::size_t>(r * count), static_cast<std::size_t>(count)));
+  }
+}
+
+std::size_t MatrixReader::part_bytes(const Part& part, const Tile& tile) const {
+  if (part.info.name != "codes" || tile.cols == stored_.cols) {
+    return static_cast<std::size_t>(tile.rows * part.info.row_bytes);
+  }
+  const std::int64_t row = codec_.form == CodeForm::Packed ? packed_row_bytes(tile.cols, codec_.spec.bits)
+                                                           : part.info.row_bytes / stored_.cols * tile.cols;
+  return static_cast<std::size_t>(tile.rows * row);
+}
+
+void MatrixReader::read_quantized(const Tile& tile, float* out, Scratch& scratch) const {
+  std::size_t total = 0;
+  for (const Part& part : parts_) total += part.info.tiled ? part_bytes(part, tile) : 0;
+  scratch.raw.resize(total);
+  std::vector<std::span<const std::byte>> spans;
+  std::size_t at = 0;
+  for (const Part& part : parts_) {
+    if (!part.info.tiled) {
+      spans.emplace_back(part.whole);
+      continue;
+    }
+    const std::span<std::byte> bytes = std::span(scratch.raw).subspan(at, part_bytes(part, tile));
+    at += bytes.size();
+    if (part.info.name == "codes") {
+      read_codes(part, tile, bytes);
+    } else {
+      read_part_rows(part, tile.row, tile.rows, bytes);
+    }
+    spans.emplace_back(bytes);
+  }
+  scratch.stored = scratch.raw;
+  codec_of(codec_.spec).decode(codec_, tile, spans, out);
+}
+
+void MatrixReader::read_plain(const Tile& tile, float* out, Scratch& scratch) const {
+  const std::size_t index = tensor_.parts.front().tensor;
+  const DType dtype = tensor_.info.dtype;
+  const auto n = static_cast<std::size_t>(tile.rows * tile.cols);
+  const auto item = static_cast<std::size_t>(bytes_of(dtype, 1));
+  std::span<std::byte> bytes;
+  if (dtype == DType::Float32) {
+    bytes = std::as_writable_bytes(std::span(out, n));
+  } else {
+    if (scratch.raw.size() < n * item) scratch.raw.resize(n * item);
+    bytes = std::span(scratch.raw).first(n * item);
+  }
+  if (tile.cols == stored_.cols) {
+    checkpoint_.read(index, tile.row * stored_.cols, tile.rows * stored_.cols, bytes);
+  } else {
+    for (std::int64_t r = 0; r < tile.rows; ++r) {
+      checkpoint_.read(index, (tile.row + r) * stored_.cols + tile.col, tile.cols,
+                       bytes.subspan(static_cast<std::size_t>(r * tile.cols) * item,
+                                     static_cast<std::size_t>(tile.cols) * item));
+    }
+  }
+  scratch.stored = bytes;
+  if (dtype != DType::Float32) widen(dtype, bytes.data(), tile.rows * tile.cols, out);
+}
+
+void MatrixReader::read_stored(const Tile& tile, float* out, Scratch& scratch) const {
+  if (tensor_.spec) {
+    read_quantized(tile, out, scratch);
+  } else {
+    read_plain(tile, out, scratch);
+  }
+}
+
+void MatrixReader::read(const Tile& tile, float* out, Scratch& scratch) const {
+  if (!transposed_) return read_stored(tile, out, scratch);
+  const Tile stored{.row = tile.col, .rows = tile.cols, .col = tile.row, .cols = tile.rows};
+  scratch.values.resize(static_cast<std::size_t>(tile.rows * tile.cols));
+  read_stored(stored, scratch.values.data(), scratch);
+  transpose(scratch.values.data(), stored.rows, stored.cols, out);
+}
+
+QuantizedTensor MatrixReader::load() const {
+  std::vector<QuantizedTensor::Part> parts;
+  for (const Part& part : parts_) {
+    std::vector<std::byte> stored = part.whole;
+    if (part.info.tiled) {
+      stored.resize(static_cast<std::size_t>(part.info.rows * part.info.row_bytes));
+      read_part_rows(part, 0, part.info.rows, stored);
+    }
+    Shape shape{codec_.layout.grid_rows, codec_.layout.grid_cols};
+    DType dtype = part.info.dtype;
+    if (part.info.name == "codes") {
+      shape = stored_shape();
+      dtype = codec_.spec.element;
+      if (codec_.form == CodeForm::Packed) stored = unpacked(stored);
+    }
+    Buffer bytes(stored.size());
+    if (!stored.empty()) std::memcpy(bytes.data(), stored.data(), stored.size());
+    parts.push_back({std::string(part.info.name), Tensor(dtype, std::move(shape), std::move(bytes))});
+  }
+  return QuantizedTensor(codec_.spec, stored_shape(), std::move(parts));
+}
+
+std::vector<std::byte> MatrixReader::unpacked(std::span<const std::byte> packed) const {
+  std::vector<std::byte> codes(static_cast<std::size_t>(stored_.numel()));
+  const auto bytes = [](auto span) {
+    using Byte = std::conditional_t<std::is_const_v<typename decltype(span)::element_type>, const std::uint8_t, std::uint8_t>;
+    return std::span<Byte>(reinterpret_cast<Byte*>(span.data()), span.size());
+  };
+  unpack_bits(bytes(packed), stored_.cols, codec_.spec.bits, bytes(std::span(codes)));
+  for (std::byte& code : codes) code = static_cast<std::byte>(std::to_integer<int>(code) + codec_.spec.qmin());
+  return codes;
+}
+
+}  // namespace mq

@@ -1,0 +1,67 @@
+// Reads rectangles of a logical tensor's matrix as floats: widens plain tensors, decodes quantized ones, transposes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "mq/checkpoint.hpp"
+#include "mq/source.hpp"
+#include "src/block_layout.hpp"
+#include "src/dialects/dialect.hpp"
+
+namespace mq {
+
+// Buffers of one worker, reused from tile to tile.
+struct Scratch {
+  std::vector<std::byte> raw;
+  std::vector<float> values;
+  // The stored bytes of the last tile read: the values, or all parts that are stored per row, one after the other.
+  // Valid until the tile's floats or this scratch are used again.
+  std::span<const std::byte> stored;
+};
+
+class MatrixReader {
+ public:
+  // transposed: the matrix is the transpose of the tensor's (a [in, out] original seen as [out, in]).
+  // Reads the parts that belong to the whole tensor (scales that are not per row).
+  // Throws: Usage if the tensor is not of a float type, Io, Corrupt.
+  MatrixReader(const Checkpoint& checkpoint, const LogicalTensor& tensor, bool transposed = false);
+
+  MatrixShape shape() const noexcept { return shape_; }
+
+  // The tile's values, rows adjacent. Tiles of a packed weight begin at a column that is a multiple of 32.
+  // Const and thread-safe: each thread with its own scratch.
+  void read(const Tile& tile, float* out, Scratch& scratch) const;
+
+  // The parts of a quantized tensor, whole, codes one per byte.
+  QuantizedTensor load() const;
+
+ private:
+  struct Part {
+    std::size_t tensor = 0;
+    PartInfo info;
+    bool packed_down = false;
+    std::vector<std::byte> whole;  // of parts that are not tiled
+  };
+
+  Shape stored_shape() const;
+  void open_quantized();
+  void read_stored(const Tile& tile, float* out, Scratch& scratch) const;
+  void read_plain(const Tile& tile, float* out, Scratch& scratch) const;
+  void read_quantized(const Tile& tile, float* out, Scratch& scratch) const;
+  void read_codes(const Part& part, const Tile& tile, std::span<std::byte> out) const;
+  void read_part_rows(const Part& part, std::int64_t row, std::int64_t rows, std::span<std::byte> out) const;
+  std::vector<std::byte> unpacked(std::span<const std::byte> packed) const;
+  std::size_t part_bytes(const Part& part, const Tile& tile) const;
+
+  const Checkpoint& checkpoint_;
+  const LogicalTensor& tensor_;
+  bool transposed_;
+  MatrixShape stored_;  // as the bytes lie in the file
+  MatrixShape shape_;   // as seen
+  CodecRequest codec_;
+  std::vector<Part> parts_;
+};
+
+}  // namespace mq

@@ -1,0 +1,81 @@
+// The text of quantization_metadata.json.
+#include "mq/convert.hpp"
+#include "mq/version.hpp"
+#include "src/json.hpp"
+#include "src/recipe.hpp"
+#include "src/tile_grid.hpp"
+
+namespace mq {
+namespace {
+
+json::Value shape_value(const Shape& shape) {
+  json::Array out;
+  for (const std::int64_t dim : shape) out.emplace_back(dim);
+  return out;
+}
+
+json::Value error_value(const ErrorStats& error) {
+  json::Value out;
+  out.set("sqnr_db", error.sqnr_db());
+  out.set("mse", error.mse());
+  out.set("cosine", error.cosine());
+  out.set("max_error", error.max_error);
+  return out;
+}
+
+const char* action_name(const Step& step) {
+  if (step.action == Step::Action::Drop) return "drop";
+  if (step.action == Step::Action::Copy) return "keep";
+  return step.quantizes() ? "quantize" : "cast";
+}
+
+json::Value step_value(const Plan& plan, const Step& step, const StepReport& report) {
+  const TensorInfo& input = plan.source.tensors[step.inputs.front()].info;
+  json::Value out;
+  out.set("name", step.id);
+  out.set("action", action_name(step));
+  out.set("kind", to_string(step.kind));
+  out.set("reason", step.reason);
+  out.set("dtype", to_string(input.dtype));
+  out.set("shape", shape_value(input.shape));
+  if (step.action == Step::Action::Encode) out.set("spec", to_string(step.spec));
+  if (step.quantizes()) {
+    out.set("scale_dtype", to_string(*step.spec.scale_dtype));
+    out.set("bits_per_weight", step.bits_per_weight);
+    out.set("error", error_value(report.error));
+  }
+  json::Array outputs;
+  for (const std::size_t index : step.outputs) outputs.emplace_back(plan.layout.tensors[index].name);
+  out.set("stored_as", std::move(outputs));
+  if (!report.digest.empty()) out.set("digest", report.digest);
+  return out;
+}
+
+json::Value digest_rule(const Plan& plan) {
+  json::Value out;
+  out.set("algorithm", plan.recipe.sha256 ? "sha256" : "xxh3-128");
+  out.set("chunk_bytes", kChunkBytes);
+  out.set("of", "the input's stored bytes: the digest of the digests of its chunks, in order; a chunk is the largest power "
+                "of two of rows within chunk_bytes, or 65536 elements of a longer row");
+  return out;
+}
+
+}  // namespace
+
+std::string quantization_metadata(const Plan& plan, const Report& report) {
+  json::Value out;
+  out.set("schema_version", kMetadataSchema);
+  out.set("tool", "mono-quant");
+  out.set("tool_version", kVersion);
+  out.set("recipe", to_json(plan.recipe));
+  out.set("digests", digest_rule(plan));
+  if (report.total.numel > 0) out.set("total_error", error_value(report.total));
+  json::Array tensors;
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    tensors.push_back(step_value(plan, plan.steps[i], report.steps[i]));
+  }
+  out.set("tensors", std::move(tensors));
+  return json::dump(out) + "\n";
+}
+
+}  // namespace mq

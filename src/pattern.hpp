@@ -1,0 +1,34 @@
+// Patterns that select tensors by name or kind: the PATTERN of mq::Rule. Immutable; thread-safe.
+#pragma once
+
+#include <optional>
+#include <regex>
+#include <string>
+#include <string_view>
+
+#include "mq/plan.hpp"
+
+namespace mq {
+
+// Whether the whole text matches a glob: `*` any characters (dots too), `?` one, `[abc]`, `[a-z]`, `[!a]` a set.
+bool glob_match(std::string_view glob, std::string_view text) noexcept;
+
+// A compiled regular expression that takes time proportional to pattern times text, whatever the pattern.
+// Throws: Usage with the reason; also for patterns longer than 4096 characters.
+std::regex compile_regex(std::string_view pattern);
+
+class Pattern {
+ public:
+  // Throws: Usage (empty, an unknown kind with the nearest one, a broken regular expression).
+  explicit Pattern(std::string_view text);
+
+  bool matches(std::string_view name, TensorKind kind) const;
+  const std::string& text() const noexcept { return text_; }
+
+ private:
+  std::string text_;
+  std::optional<TensorKind> kind_;
+  std::optional<std::regex> regex_;
+};
+
+}  // namespace mq

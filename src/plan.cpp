@@ -1,0 +1,103 @@
+#include "mq/plan.hpp"
+
+#include <unordered_map>
+
+#include "src/dialects/dialect.hpp"
+#include "src/plan_layout.hpp"
+#include "src/plan_steps.hpp"
+
+namespace mq {
+namespace {
+
+// Lays out the stored tensors of a step and adds up its figures.
+class OutputMaker {
+ public:
+  explicit OutputMaker(Plan& plan) : plan_(plan) {}
+
+  void add(Step& step) {
+    const LogicalTensor& tensor = plan_.source.tensors[step.inputs.front()];
+    step.input_bytes = input_bytes(tensor);
+    plan_.input_bytes += step.input_bytes;
+    if (step.action == Step::Action::Drop) return;
+    const std::string file = output_file(plan_.recipe, tensor.info.file);
+    if (step.action == Step::Action::Copy) {
+      TensorInfo info = tensor.info;
+      info.file = file;
+      info.storage = 0;
+      add_output(step, std::move(info));
+    } else {
+      add_encoded(step, file);
+    }
+    const std::int64_t numel = tensor.info.numel();
+    step.bits_per_weight = numel > 0 ? 8.0 * static_cast<double>(step.output_bytes) / static_cast<double>(numel) : 0;
+    plan_.output_bytes += step.output_bytes;
+  }
+
+ private:
+  // What the checkpoint holds of a logical tensor; decoded tensors count as their encoding.
+  static std::int64_t input_bytes(const LogicalTensor& tensor) {
+    if (!tensor.spec) return tensor.info.size_bytes();
+    const double bits = bits_per_weight(*tensor.spec, tensor.info.shape);
+    return static_cast<std::int64_t>(bits * static_cast<double>(tensor.info.numel()) / 8);
+  }
+
+  void add_encoded(Step& step, const std::string& file) {
+    const Dialect& dialect = dialect_named(step.dialect);
+    try {
+      const DialectRequest request =
+          make_request(dialect, step.id, encoded_shape(step, plan_.source), step.leading_dims, file, step.spec);
+      for (StoredOutput& stored : dialect.outputs(request)) add_output(step, std::move(stored.info));
+      step.state_bytes = codec_of(step.spec).state_bytes(request.codec);
+    } catch (const Error& problem) {
+      if (!problem.details().tensor.empty()) throw;
+      ErrorDetails details = problem.details();
+      details.tensor = step.id;
+      throw Error(std::move(details));
+    }
+  }
+
+  void add_output(Step& step, TensorInfo info) {
+    const auto [it, fresh] = owners_.emplace(info.name, step.id);
+    if (!fresh) {
+      throw Error({.code = ErrorCode::Usage,
+                   .message = "two tensors of the output would have the same name",
+                   .tensor = info.name,
+                   .found = "one from " + printable(it->second) + ", one from " + printable(step.id)});
+    }
+    step.output_bytes += info.size_bytes();
+    step.outputs.push_back(plan_.layout.tensors.size());
+    plan_.layout.tensors.push_back(std::move(info));
+  }
+
+  Plan& plan_;
+  std::unordered_map<std::string, std::string> owners_;
+};
+
+void add_notes(Plan& plan) {
+  std::unordered_map<std::uint64_t, std::size_t> first;
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    const Step& step = plan.steps[i];
+    const std::uint64_t storage = plan.source.tensors[step.inputs.front()].info.storage;
+    if (step.action == Step::Action::Drop) plan.notes.push_back(step.id + ": not written, " + step.reason);
+    if (storage == 0 || step.action == Step::Action::Drop) continue;
+    const auto [it, fresh] = first.emplace(storage, i);
+    if (!fresh) plan.notes.push_back(step.id + ": shares its bytes with " + plan.steps[it->second].id + ", written twice");
+  }
+  if (plan.source.dialect != "plain" && plan.recipe.task == Recipe::Task::Quantize) {
+    plan.notes.push_back("the source is already quantized (" + plan.source.dialect +
+                         "): errors are relative to its decoded weights");
+  }
+}
+
+}  // namespace
+
+Plan make_plan(const Source& source, const Recipe& recipe, const Analysis& analysis) {
+  Plan plan{.recipe = recipe, .source = source, .steps = make_steps(source, recipe, analysis)};
+  OutputMaker maker(plan);
+  for (Step& step : plan.steps) maker.add(step);
+  add_notes(plan);
+  finish_layout(plan);
+  return plan;
+}
+
+}  // namespace mq

@@ -1,0 +1,147 @@
+#include "src/plan_layout.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "src/dialects/dialect.hpp"
+#include "src/json.hpp"
+
+namespace mq {
+namespace {
+
+constexpr std::string_view kReportName = "quantization_metadata.json";
+
+bool writes_directory(const Recipe& recipe) { return recipe.format == "hf_safetensors"; }
+
+// The quantization config of the output, null if nothing in it is quantized.
+json::Value new_config(const Plan& plan) {
+  const auto quantizes = [](const Step& step) { return step.quantizes(); };
+  if (std::none_of(plan.steps.begin(), plan.steps.end(), quantizes)) return nullptr;
+  return dialect_named(plan.recipe.dialect).config(plan);
+}
+
+// The one type that every float tensor of the output has, if there is one: the model's new type.
+std::optional<DType> common_cast(const Plan& plan) {
+  if (plan.recipe.task == Recipe::Task::Dequantize) return plan.recipe.dtype;
+  return plan.recipe.scheme.codec == "float_cast" ? std::optional(plan.recipe.scheme.element) : std::nullopt;
+}
+
+// The source's config.json with the quantization config of the output and no other.
+std::string model_config(const Plan& plan) {
+  json::Value model = plan.source.config.empty() ? json::Value(json::Object{})
+                                                 : json::parse(plan.source.config, "config.json");
+  if (plan.recipe.task != Recipe::Task::Copy) {
+    json::Object members;
+    for (auto& [key, value] : *model.as_object()) {
+      if (key != "quantization_config" && key != "compression_config") members.emplace_back(key, std::move(value));
+    }
+    model = std::move(members);
+    if (const auto dtype = common_cast(plan)) {
+      for (const char* key : {"dtype", "torch_dtype"}) {
+        if (model.find(key)) model.set(key, to_string(*dtype));
+      }
+    }
+    json::Value config = new_config(plan);
+    if (!config.is_null()) model.set("quantization_config", std::move(config));
+  }
+  return json::dump(model) + "\n";
+}
+
+std::string text_of(const MetadataValue& value) {
+  return std::visit(
+      [](const auto& v) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(v)>, std::string>) {
+          return v;
+        } else {
+          return json::dump(json::Value(v), -1);
+        }
+      },
+      value);
+}
+
+void add_metadata(Plan& plan) {
+  for (const auto& [key, value] : plan.source.metadata) {
+    if (key == "quantization_config" && plan.recipe.task != Recipe::Task::Copy) continue;
+    plan.layout.metadata.emplace_back(key, text_of(value));
+  }
+  if (writes_directory(plan.recipe) || plan.recipe.task == Recipe::Task::Copy) return;
+  json::Value config = new_config(plan);
+  if (!config.is_null()) plan.layout.metadata.emplace_back("quantization_config", json::dump(config, -1));
+}
+
+void add_assets(Plan& plan) {
+  plan.left_out = plan.source.left_out;
+  if (!writes_directory(plan.recipe)) {
+    for (const Asset& asset : plan.source.assets) {
+      plan.left_out.push_back({.what = asset.name + " (a single file holds no other files)",
+                               .size_bytes = asset.size_bytes});
+    }
+    return;
+  }
+  for (const Asset& asset : plan.source.assets) {
+    // The report describes the run that wrote it.
+    const bool replaced = asset.name == "config.json" || (asset.name == kReportName && plan.recipe.task != Recipe::Task::Copy);
+    if (!replaced) plan.layout.copies.push_back(asset);
+  }
+  const bool has_config = !plan.source.config.empty();
+  if (has_config || plan.recipe.task == Recipe::Task::Quantize) {
+    plan.layout.texts.emplace_back("config.json", model_config(plan));
+  }
+}
+
+// vLLM fuses these projections into one and needs the same encoding in all of them.
+constexpr std::array<std::string_view, 5> kFusedSuffixes = {".q_proj.weight", ".k_proj.weight", ".v_proj.weight",
+                                                           ".gate_proj.weight", ".up_proj.weight"};
+
+bool fused_sets_agree(const Plan& plan) {
+  std::map<std::string, std::string> specs;  // set -> encoding
+  for (const Step& step : plan.steps) {
+    for (const std::string_view suffix : kFusedSuffixes) {
+      if (!step.id.ends_with(suffix)) continue;
+      const bool attention = suffix != ".gate_proj.weight" && suffix != ".up_proj.weight";
+      const std::string set = step.id.substr(0, step.id.size() - suffix.size()) + (attention ? ":qkv" : ":gate_up");
+      const std::string spec = step.quantizes() ? to_string(step.spec) : "keep";
+      if (specs.emplace(set, spec).first->second != spec) return false;
+    }
+  }
+  return true;
+}
+
+std::vector<std::string> runtimes(Plan& plan) {
+  if (plan.recipe.task == Recipe::Task::Copy || plan.source.config.empty() || !writes_directory(plan.recipe)) return {};
+  std::vector<std::string> common = {"transformers", "vLLM"};
+  for (const Step& step : plan.steps) {
+    if (!step.quantizes()) continue;
+    // Runtimes replace their class Linear only.
+    const bool linear = step.kind == TensorKind::Linear || step.kind == TensorKind::Head;
+    const std::vector<std::string> able =
+        linear ? dialect_named(step.dialect).loads_in(step.spec) : std::vector<std::string>();
+    std::erase_if(common, [&](const std::string& name) { return std::find(able.begin(), able.end(), name) == able.end(); });
+  }
+  if (!fused_sets_agree(plan) && std::erase(common, "vLLM") > 0) {
+    plan.notes.push_back("vLLM needs one encoding in q/k/v and in gate/up: this plan mixes them");
+  }
+  return common;
+}
+
+}  // namespace
+
+std::string output_file(const Recipe& recipe, const std::string& file) {
+  if (!writes_directory(recipe)) return {};
+  constexpr std::string_view kSafetensors = ".safetensors";
+  constexpr std::string_view kTorchShard = "pytorch_model-";
+  if (file.ends_with(kSafetensors)) return file;
+  if (file.starts_with(kTorchShard)) {
+    return "model-" + file.substr(kTorchShard.size(), file.rfind('.') - kTorchShard.size()) + std::string(kSafetensors);
+  }
+  return "model.safetensors";
+}
+
+void finish_layout(Plan& plan) {
+  add_metadata(plan);
+  add_assets(plan);
+  plan.loads_in = runtimes(plan);
+}
+
+}  // namespace mq

@@ -1,0 +1,16 @@
+// Everything of a plan's output that is not a tensor: file names, metadata, configuration, what is left behind.
+#pragma once
+
+#include <string>
+
+#include "mq/plan.hpp"
+
+namespace mq {
+
+// The file of the output that holds what `file` of the source held; empty for single-file formats.
+std::string output_file(const Recipe& recipe, const std::string& file);
+
+// Fills layout metadata, copies and texts, left_out and loads_in of a plan whose steps and tensors are complete.
+void finish_layout(Plan& plan);
+
+}  // namespace mq

@@ -1,0 +1,219 @@
+#include "src/plan_steps.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "src/dialects/dialect.hpp"
+#include "src/json.hpp"
+#include "src/kinds.hpp"
+
+namespace mq {
+namespace {
+
+// Group sizes that people use and that divide the row, for the message about one that does not.
+std::string fitting_groups(std::int64_t cols) {
+  std::string sizes;
+  for (std::int64_t size = 256; size >= 8; size /= 2) {
+    if (cols % size == 0) sizes += (sizes.empty() ? "" : ", ") + std::to_string(size);
+  }
+  if (sizes.empty()) return "only channel";
+  return sizes + " or channel";
+}
+
+PerChannel channels_of(TensorKind kind) {
+  return {kind == TensorKind::ConvTranspose ? 1 : 0};
+}
+
+// Tensors whose rows a group size does not divide, reported together.
+class Indivisible {
+ public:
+  void add(const std::string& name, std::int64_t cols, std::int64_t group_size) {
+    if (count_++ < 20) {
+      text_ += (text_.empty() ? "" : "; ") + printable(name) + ": rows of " + std::to_string(cols) + " by " +
+               std::to_string(group_size) + ", fits: " + fitting_groups(cols);
+    }
+  }
+
+  void raise() const {
+    if (count_ == 0) return;
+    std::string text = text_;
+    if (count_ > 20) text += "; and " + std::to_string(count_ - 20) + " more";
+    throw Error({.code = ErrorCode::Usage,
+                 .message = "the group size does not divide the rows of " + std::to_string(count_) + " tensor" +
+                            (count_ > 1 ? "s: " : ": ") + text,
+                 .hint = "choose another size, give these tensors a --rule, or use --if-indivisible keep|channel"});
+  }
+
+ private:
+  std::string text_;
+  int count_ = 0;
+};
+
+class StepMaker {
+ public:
+  StepMaker(const Source& source, const Recipe& recipe, const Analysis& analysis)
+      : source_(source), recipe_(recipe), analysis_(analysis) {}
+
+  std::vector<Step> quantize_steps() {
+    const std::vector<Decision> decisions = select(source_, recipe_);
+    const std::unordered_map<std::uint64_t, std::size_t> tied = tied_names(decisions);
+    std::vector<Step> steps;
+    steps.reserve(decisions.size());
+    for (std::size_t i = 0; i < decisions.size(); ++i) {
+      const LogicalTensor& tensor = source_.tensors[i];
+      Step step = start(i, decisions[i].kind, decisions[i].reason);
+      const auto owner = tied.find(tensor.info.storage);
+      if (owner != tied.end() && owner->second != i) {
+        step.action = Step::Action::Drop;
+        step.reason = "tied to " + source_.tensors[owner->second].info.name + " by config.json";
+      } else if (decisions[i].spec) {
+        encode(step, *decisions[i].spec);
+      } else {
+        keep(step);
+      }
+      steps.push_back(std::move(step));
+    }
+    indivisible_.raise();
+    return steps;
+  }
+
+  std::vector<Step> dequantize_steps() {
+    const std::vector<TensorKind> kinds = classify(source_.tensors, "");
+    std::vector<Step> steps;
+    for (std::size_t i = 0; i < source_.tensors.size(); ++i) {
+      const LogicalTensor& tensor = source_.tensors[i];
+      Step step = start(i, kinds[i], tensor.spec ? "decoded from " + to_string(*tensor.spec) : "kept");
+      const bool is_float = tensor.spec || is_readable_float(tensor.info.dtype);
+      const DType target = recipe_.dtype && is_float ? *recipe_.dtype : tensor.info.dtype;
+      if (tensor.spec || target != tensor.info.dtype) cast(step, target);
+      steps.push_back(std::move(step));
+    }
+    return steps;
+  }
+
+  std::vector<Step> copy_steps() {
+    std::vector<Step> steps;
+    for (std::size_t i = 0; i < source_.tensors.size(); ++i) {
+      if (source_.tensors[i].spec) throw Error(ErrorCode::Internal, "a copy plan takes stored tensors only");
+      steps.push_back(start(i, TensorKind::Unknown, "copied"));
+    }
+    return steps;
+  }
+
+ private:
+  Step start(std::size_t index, TensorKind kind, std::string reason) const {
+    Step step{.id = source_.tensors[index].info.name, .inputs = {index}, .kind = kind, .reason = std::move(reason)};
+    step.leading_dims = source_.tensors[index].leading_dims;
+    return step;
+  }
+
+  const LogicalTensor& input(const Step& step) const { return source_.tensors[step.inputs.front()]; }
+
+  void cast(Step& step, DType dtype) const {
+    step.action = Step::Action::Encode;
+    step.spec = cast_spec(dtype);
+    step.dialect = "plain";
+  }
+
+  void keep(Step& step) const {
+    const LogicalTensor& tensor = input(step);
+    const bool is_float = tensor.spec || is_readable_float(tensor.info.dtype);
+    const DType target = recipe_.keep && is_float ? *recipe_.keep : tensor.info.dtype;
+    if (tensor.spec || target != tensor.info.dtype) cast(step, target);
+    if (target != tensor.info.dtype) step.reason += ", as " + std::string(to_string(target));
+  }
+
+  void encode(Step& step, QuantSpec spec) {
+    if (spec.codec == "float_cast") {
+      // A tensor that already has the type is copied bit for bit.
+      if (input(step).spec || input(step).info.dtype != spec.element) cast(step, spec.element);
+      return;
+    }
+    const LogicalTensor& tensor = input(step);
+    step.action = Step::Action::Encode;
+    step.dialect = recipe_.dialect;
+    if (step.kind == TensorKind::Conv1D) step.transforms = {Transform::Transpose};
+    if (step.kind == TensorKind::Experts) step.leading_dims = 2;
+    if (auto* channel = std::get_if<PerChannel>(&spec.granularity)) {
+      if (step.kind == TensorKind::Conv1D || channel->axis == 0) *channel = channels_of(step.kind);
+    }
+    if (!fit_group(step, spec)) return;
+    const Dialect& dialect = dialect_named(step.dialect);
+    spec.scale_dtype = recipe_.scale_dtype ? *recipe_.scale_dtype : dialect.scale_dtype(spec, tensor.info.dtype);
+    step.spec = spec;
+    if (const auto it = analysis_.ranges.find(step.id); it != analysis_.ranges.end()) step.range = it->second;
+  }
+
+  // Applies --if-indivisible. Returns false if the tensor is kept instead.
+  bool fit_group(Step& step, QuantSpec& spec) {
+    const auto* group = std::get_if<PerGroup>(&spec.granularity);
+    if (!group) return true;
+    const std::int64_t cols = matrix_shape(encoded_shape(step, source_), step.leading_dims).cols;
+    if (cols % group->group_size == 0) return true;
+    if (recipe_.if_indivisible == IfIndivisible::Channel) {
+      step.reason += ", by channel: " + std::to_string(group->group_size) + " does not divide " + std::to_string(cols);
+      spec.granularity = channels_of(step.kind);
+      return true;
+    }
+    if (recipe_.if_indivisible == IfIndivisible::Error) {
+      indivisible_.add(step.id, cols, group->group_size);
+      return false;
+    }
+    Step kept = start(step.inputs.front(), step.kind,
+                      "kept: " + std::to_string(group->group_size) + " does not divide " + std::to_string(cols));
+    keep(kept);
+    step = std::move(kept);
+    return false;
+  }
+
+  // Storage -> the one tensor to write, for models whose config.json ties head and embedding.
+  std::unordered_map<std::uint64_t, std::size_t> tied_names(const std::vector<Decision>& decisions) const {
+    std::unordered_map<std::uint64_t, std::size_t> owners;
+    if (source_.config.empty()) return owners;
+    const json::Value config = json::parse(source_.config, "config.json");
+    const json::Value* tied = config.find("tie_word_embeddings");
+    if (!tied || !tied->as_bool() || !*tied->as_bool()) return owners;
+    for (std::size_t i = 0; i < decisions.size(); ++i) {
+      const std::uint64_t storage = source_.tensors[i].info.storage;
+      if (storage != 0 && decisions[i].kind == TensorKind::Embedding) owners.emplace(storage, i);
+    }
+    return owners;
+  }
+
+  const Source& source_;
+  const Recipe& recipe_;
+  const Analysis& analysis_;
+  Indivisible indivisible_;
+};
+
+}  // namespace
+
+QuantSpec cast_spec(DType dtype) {
+  QuantSpec spec = parse_spec("fp16");
+  spec.element = dtype;
+  spec.bits = static_cast<int>(8 * bytes_of(dtype, 1));
+  return spec;
+}
+
+Shape encoded_shape(const Step& step, const Source& source) {
+  Shape shape = source.tensors[step.inputs.front()].info.shape;
+  for (const Transform transform : step.transforms) {
+    if (transform == Transform::Transpose) std::swap(shape.front(), shape.back());
+  }
+  return shape;
+}
+
+std::vector<Step> make_steps(const Source& source, const Recipe& recipe, const Analysis& analysis) {
+  StepMaker maker(source, recipe, analysis);
+  switch (recipe.task) {
+    case Recipe::Task::Quantize:
+      return maker.quantize_steps();
+    case Recipe::Task::Dequantize:
+      return maker.dequantize_steps();
+    case Recipe::Task::Copy:
+      break;
+  }
+  return maker.copy_steps();
+}
+
+}  // namespace mq

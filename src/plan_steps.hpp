@@ -1,0 +1,21 @@
+// The steps of a plan: what happens to each tensor, checked against what its shape and the dialect allow.
+#pragma once
+
+#include <vector>
+
+#include "mq/plan.hpp"
+#include "src/select.hpp"
+
+namespace mq {
+
+// One step per tensor of the source, without outputs yet.
+// Throws: Usage (sizes that do not divide, combinations that the dialect does not hold).
+std::vector<Step> make_steps(const Source& source, const Recipe& recipe, const Analysis& analysis);
+
+// The shape of the step's tensor as its encoding sees it: after the transforms.
+Shape encoded_shape(const Step& step, const Source& source);
+
+// A pure cast to a float type.
+QuantSpec cast_spec(DType dtype);
+
+}  // namespace mq

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "mq/plan.hpp"
+#include "src/json.hpp"
+
+namespace mq {
+
+// A recipe with every default spelled out.
+json::Value to_json(const Recipe& recipe);
+
+}  // namespace mq

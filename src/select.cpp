@@ -1,0 +1,165 @@
+#include "src/select.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "src/json.hpp"
+#include "src/kinds.hpp"
+#include "src/pattern.hpp"
+
+namespace mq {
+namespace {
+
+// Above this share of all bytes, weights that nobody would quantize make the result a surprise.
+constexpr double kMaxUnknownShare = 0.05;
+
+// A pattern with the option it came from and whether it has matched.
+struct Selector {
+  Pattern pattern;
+  std::string option;
+  std::optional<QuantSpec> spec;
+  bool matched = false;
+
+  bool matches(const LogicalTensor& tensor, TensorKind kind) {
+    const bool hit = pattern.matches(tensor.info.name, kind);
+    matched = matched || hit;
+    return hit;
+  }
+};
+
+std::vector<Selector> selectors(const std::vector<std::string>& patterns, const char* option) {
+  std::vector<Selector> out;
+  for (const std::string& text : patterns) out.push_back({Pattern(text), option, std::nullopt, false});
+  return out;
+}
+
+// Every pattern is tried, so that each learns whether it matches anything.
+Selector* first_match(std::vector<Selector>& all, const LogicalTensor& tensor, TensorKind kind) {
+  Selector* first = nullptr;
+  for (Selector& selector : all) {
+    if (selector.matches(tensor, kind) && !first) first = &selector;
+  }
+  return first;
+}
+
+void require_all_matched(const std::vector<Selector>& all) {
+  for (const Selector& selector : all) {
+    if (selector.matched) continue;
+    throw Error({.code = ErrorCode::Usage,
+                 .message = "pattern '" + printable(selector.pattern.text()) + "' of " + selector.option +
+                            " matches no tensor",
+                 .hint = "`mq-convert info` lists the names; `*` crosses dots, re:REGEX and kind:NAME are possible"});
+  }
+}
+
+std::string percent(double share) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, 100 * share, std::chars_format::fixed, 1).ptr;
+  return std::string(text, end) + " %";
+}
+
+// What happens to a tensor that no pattern decides.
+Decision default_decision(const LogicalTensor& tensor, TensorKind kind, const Recipe& recipe) {
+  Decision decision{.kind = kind};
+  if (recipe.scheme.codec == "float_cast" && is_readable_float(tensor.info.dtype)) {
+    decision.spec = recipe.scheme;
+    decision.reason = "cast";
+    return decision;
+  }
+  switch (kind) {
+    case TensorKind::Linear:
+    case TensorKind::Conv:
+    case TensorKind::ConvTranspose:
+    case TensorKind::Conv1D:
+    case TensorKind::Recurrent:
+    case TensorKind::Experts:
+      if (tensor.info.numel() < recipe.min_numel) {
+        decision.reason = "kept: below " + std::to_string(recipe.min_numel) + " elements";
+      } else {
+        decision.spec = recipe.scheme;
+        decision.reason = to_string(kind);
+      }
+      break;
+    case TensorKind::NotFloat:
+      decision.reason = "kept: " + std::string(to_string(tensor.info.dtype));
+      break;
+    default:
+      decision.reason = "kept: " + std::string(to_string(kind));
+  }
+  return decision;
+}
+
+void refuse_surprising_unknowns(const Source& source, const Recipe& recipe, std::vector<Decision>& decisions) {
+  std::int64_t all = 0;
+  std::int64_t unknown = 0;
+  std::string names;
+  for (const LogicalTensor& tensor : source.tensors) all += tensor.info.size_bytes();
+  int count = 0;
+  for (std::size_t i = 0; i < decisions.size(); ++i) {
+    const TensorInfo& info = source.tensors[i].info;
+    if (decisions[i].kind != TensorKind::Unknown || decisions[i].spec) continue;
+    if (decisions[i].reason != "kept: unknown" || info.numel() < recipe.min_numel) continue;
+    const double share = static_cast<double>(info.size_bytes()) / static_cast<double>(all);
+    decisions[i].reason = "unknown: kept (" + percent(share) + " of all bytes)";
+    unknown += info.size_bytes();
+    if (count++ < 5) names += (names.empty() ? "" : ", ") + printable(info.name) + " " + to_string(info.shape);
+  }
+  const double share = all > 0 ? static_cast<double>(unknown) / static_cast<double>(all) : 0;
+  if (share <= kMaxUnknownShare || recipe.allow_unknown) return;
+  if (count > 5) names += " and " + std::to_string(count - 5) + " more";
+  throw Error({.code = ErrorCode::Usage,
+               .message = "float tensors of no known kind hold " + percent(share) + " of all bytes: " + names,
+               .expected = "at most " + percent(kMaxUnknownShare),
+               .hint = "decide them with --include, --exclude or --rule, or keep them with --allow-unknown"});
+}
+
+}  // namespace
+
+std::vector<Decision> select(const Source& source, const Recipe& recipe) {
+  std::string model_type;
+  if (!source.config.empty()) {
+    const json::Value config = json::parse(source.config, "config.json");
+    const json::Value* type = config.find("model_type");
+    if (type && type->as_string()) model_type = *type->as_string();
+  }
+  const std::vector<TensorKind> kinds = classify(source.tensors, model_type);
+  std::vector<Selector> only = selectors(recipe.only, "--only");
+  std::vector<Selector> include = selectors(recipe.include, "--include");
+  std::vector<Selector> exclude = selectors(recipe.exclude, "--exclude");
+  std::vector<Selector> rules;
+  for (const Rule& rule : recipe.rules) rules.push_back({Pattern(rule.pattern), "--rule", rule.spec, false});
+
+  std::vector<Decision> decisions;
+  decisions.reserve(kinds.size());
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    const LogicalTensor& tensor = source.tensors[i];
+    const Selector* excluded = first_match(exclude, tensor, kinds[i]);
+    const Selector* rule = first_match(rules, tensor, kinds[i]);
+    const Selector* included = first_match(include, tensor, kinds[i]);
+    const Selector* wanted = first_match(only, tensor, kinds[i]);
+    Decision decision{.kind = kinds[i]};
+    if (excluded) {
+      decision.reason = "kept: --exclude " + excluded->pattern.text();
+    } else if (rule) {
+      decision.spec = rule->spec;
+      decision.reason = (rule->spec ? "--rule " : "kept: --rule ") + rule->pattern.text();
+    } else if (included) {
+      decision.spec = recipe.scheme;
+      decision.reason = "--include " + included->pattern.text();
+    } else if (!only.empty() && !wanted) {
+      decision.reason = "kept: not in --only";
+    } else {
+      decision = default_decision(tensor, kinds[i], recipe);
+    }
+    if (decision.spec && !is_readable_float(tensor.info.dtype)) {
+      decision.reason = "kept: " + std::string(to_string(tensor.info.dtype)) + " (although " + decision.reason + ")";
+      decision.spec.reset();
+    }
+    decisions.push_back(std::move(decision));
+  }
+  for (const auto* all : {&only, &include, &exclude, &rules}) require_all_matched(*all);
+  refuse_surprising_unknowns(source, recipe, decisions);
+  return decisions;
+}
+
+}  // namespace mq

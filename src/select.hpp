@@ -1,0 +1,22 @@
+// Which tensors are quantized, how, and why: rules, kinds and defaults become one decision per tensor.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mq/plan.hpp"
+
+namespace mq {
+
+struct Decision {
+  TensorKind kind = TensorKind::Unknown;
+  std::optional<QuantSpec> spec;  // empty: keep
+  std::string reason;
+};
+
+// One decision per tensor of the source.
+// Throws: Usage (a pattern that matches nothing; unknown tensors above 5 % of the bytes).
+std::vector<Decision> select(const Source& source, const Recipe& recipe);
+
+}  // namespace mq

@@ -1,0 +1,124 @@
+#include "mq/source.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+
+#include "src/dialects/dialect.hpp"
+#include "src/json.hpp"
+
+namespace mq {
+namespace {
+
+// A model's configuration is a few kilobytes; more is not a configuration.
+constexpr std::int64_t kMaxConfigBytes = 64 << 20;
+
+std::string read_text(const Asset& asset) {
+  if (asset.size_bytes > kMaxConfigBytes) {
+    throw Error({.code = ErrorCode::Limit,
+                 .message = "configuration file is too large",
+                 .file = asset.path.string(),
+                 .expected = "at most " + std::to_string(kMaxConfigBytes) + " bytes",
+                 .found = std::to_string(asset.size_bytes)});
+  }
+  std::ifstream in(asset.path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  if (!in && !in.eof()) {
+    throw Error({.code = ErrorCode::Io, .message = "cannot read", .file = asset.path.string()});
+  }
+  return text;
+}
+
+// The model's config.json, or empty.
+std::string find_config(const Checkpoint& checkpoint) {
+  for (const Asset& asset : checkpoint.assets()) {
+    if (asset.name == "config.json") return read_text(asset);
+  }
+  return {};
+}
+
+// The quantization config: a member of config.json, or the text that a single file carries.
+json::Value quantization_config(const Checkpoint& checkpoint, const std::string& config) {
+  if (!config.empty()) {
+    const json::Value model = json::parse(config, (checkpoint.path() / "config.json").string());
+    for (const char* key : {"quantization_config", "compression_config"}) {
+      if (const json::Value* found = model.find(key)) return *found;
+    }
+  }
+  if (const std::string* text = find_string(checkpoint.metadata(), "quantization_config")) {
+    return json::parse(*text, checkpoint.path().string() + ": __metadata__.quantization_config");
+  }
+  return nullptr;
+}
+
+LogicalTensor plain_tensor(const TensorInfo& info, std::size_t index) {
+  LogicalTensor tensor{.info = info};
+  tensor.parts = {{"values", index, false}};
+  return tensor;
+}
+
+// Quantized weights take the place of their first part; other stored tensors stand for themselves.
+void add_tensors(const Checkpoint& checkpoint, std::vector<LogicalTensor> quantized, Source& source) {
+  const auto stored = checkpoint.tensors();
+  constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+  std::vector<std::size_t> owner(stored.size(), kNone);
+  for (std::size_t q = 0; q < quantized.size(); ++q) {
+    for (const StoredPart& part : quantized[q].parts) owner[part.tensor] = q;
+  }
+  std::vector<bool> added(quantized.size(), false);
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    if (owner[i] == kNone) {
+      source.tensors.push_back(plain_tensor(stored[i], i));
+    } else if (!added[owner[i]]) {
+      added[owner[i]] = true;
+      source.tensors.push_back(std::move(quantized[owner[i]]));
+    }
+  }
+}
+
+}  // namespace
+
+Source describe(const Checkpoint& checkpoint, Recognise recognise) {
+  Source source{.metadata = checkpoint.metadata(),
+                .assets = {checkpoint.assets().begin(), checkpoint.assets().end()},
+                .left_out = {checkpoint.left_out().begin(), checkpoint.left_out().end()},
+                .format = std::string(checkpoint.format()),
+                .config = find_config(checkpoint)};
+  std::vector<LogicalTensor> quantized;
+  const json::Value config =
+      recognise == Recognise::Quantized ? quantization_config(checkpoint, source.config) : json::Value();
+  if (!config.is_null()) {
+    bool known = false;
+    for (const Dialect* dialect : all_dialects()) {
+      auto found = dialect->recognise(checkpoint, config);
+      if (!found) continue;
+      known = true;
+      quantized = std::move(*found);
+      source.dialect = dialect->name;
+      break;
+    }
+    if (!known) {
+      const json::Value* method = config.find("quant_method");
+      throw Error({.code = ErrorCode::Unsupported,
+                   .message = "the checkpoint is quantized in a way that is not read",
+                   .file = checkpoint.path().string(),
+                   .expected = "quant_method compressed-tensors",
+                   .found = method ? json::dump(*method, -1) : "no quant_method"});
+    }
+  }
+  add_tensors(checkpoint, std::move(quantized), source);
+  return source;
+}
+
+QuantizedTensor load_quantized(const Checkpoint& checkpoint, std::string_view name) {
+  const Source source = describe(checkpoint);
+  for (const LogicalTensor& tensor : source.tensors) {
+    if (tensor.info.name == name) return load_quantized(checkpoint, tensor);
+  }
+  throw Error({.code = ErrorCode::Usage,
+               .message = "no such tensor",
+               .file = checkpoint.path().string(),
+               .tensor = std::string(name)});
+}
+
+}  // namespace mq

@@ -1,0 +1,82 @@
+// One step of a plan while it runs: how its tensor is cut, what its tiles gave, how they are written.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "mq/convert.hpp"
+#include "src/dialects/dialect.hpp"
+#include "src/digest.hpp"
+#include "src/matrix_reader.hpp"
+#include "src/tile_grid.hpp"
+
+namespace mq {
+
+// What one worker needs for a tile; reused.
+struct WorkerScratch {
+  Scratch reader;
+  std::vector<std::byte> bytes;
+  std::vector<float> values;
+  std::vector<float> decoded;
+  std::vector<std::vector<std::byte>> parts;
+  std::vector<std::uint32_t> words;
+};
+
+class StepRun {
+ public:
+  // Reads what belongs to the whole tensor (scales of a quantized source).
+  StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& step, CheckpointWriter& writer);
+
+  const Step& step() const noexcept { return step_; }
+  std::int64_t tiles() const noexcept { return grid_.count(); }
+  std::int64_t tile_bytes(std::int64_t index) const noexcept;  // of input, for progress
+  bool observes() const noexcept { return observes_; }
+
+  // The phases: observe every tile (if observes()), settle once, run every tile, report once. Tiles in any order, from
+  // any thread.
+  void observe(std::int64_t index, WorkerScratch& scratch);
+  void settle();
+  void run(std::int64_t index, WorkerScratch& scratch);
+  // Throws: Numeric with the tensor's name and counts.
+  StepReport report() const;
+
+ private:
+  void prepare_encode();
+  void copy(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
+  void encode(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
+  void read(const Tile& tile, std::int64_t index, WorkerScratch& scratch, bool digest);
+  void take_digests(std::span<const std::byte> bytes, const Tile& stored, std::int64_t index);
+  void write_tile(const Tile& tile, WorkerScratch& scratch);
+  void write_part(std::size_t output, const PartInfo& part, bool packed_down, std::int64_t row, std::int64_t rows,
+                  std::span<const std::byte> data, std::vector<std::uint32_t>& words);
+  void count(const EncodeCounts& counts) noexcept;
+  void refuse_bad_values() const;
+  Tile seen(const Tile& stored) const noexcept;
+
+  const Checkpoint& checkpoint_;
+  const Plan& plan_;
+  const Step& step_;
+  CheckpointWriter& writer_;
+  const LogicalTensor& tensor_;
+
+  bool transposed_ = false;
+  TileGrid grid_;  // of the tensor as it is stored
+  std::optional<MatrixReader> reader_;
+  bool observes_ = false;
+  CodecRequest request_;
+  std::vector<PartInfo> parts_;
+  std::vector<StoredOutput> outputs_;             // in the order of step_.outputs
+  std::vector<std::vector<std::byte>> whole_;     // parts that are not tiled, by part
+  std::unique_ptr<CodecState> state_;
+
+  std::vector<std::vector<ChunkDigest>> digests_;  // by tile
+  std::vector<ErrorStats> errors_;                 // by tile
+  std::atomic<std::int64_t> nonfinite_ = 0;
+  std::atomic<std::int64_t> overflow_ = 0;
+};
+
+}  // namespace mq
