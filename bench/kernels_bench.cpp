@@ -1,0 +1,289 @@
+// Every kernel of every instruction set this machine can run, from L1, L2 and memory, one thread.
+// Rows are named op/encoding/shape/isa. bytes_per_second counts the float side (the input where there is none), and
+// pct_of_roof compares with a loop that only moves the same bytes (bench/roofline.hpp).
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "bench/roofline.hpp"
+#include "kernels/dispatch.hpp"
+
+namespace {
+
+using mq::kernels::KernelTable;
+using mq::kernels::Range;
+
+struct Size {
+  const char* name;
+  std::size_t numel;  // 4 bytes each on the float side
+};
+constexpr Size kSizes[] = {{"l1", 4 << 10}, {"l2", 128 << 10}, {"dram", 16 << 20}};
+constexpr std::size_t kRow = 4096;
+
+// Inputs and outputs of every kind for one size; a, b and ranges have one element per run, runs may be of one element.
+struct Data {
+  std::vector<float> x, y, a, b;
+  std::vector<std::uint16_t> halves;
+  std::vector<std::uint8_t> bytes, packed;
+  std::vector<Range> ranges;
+
+  explicit Data(std::size_t n)
+      : x(n), y(n), a(n, 0.01f), b(n, 3.0f), halves(n), bytes(n), packed(n / 2), ranges(n / 32) {
+    std::mt19937 random(1);
+    std::normal_distribution<float> weight(0.0f, 0.4f);
+    for (float& v : x) v = weight(random);
+    y = x;
+    // 0x3400 to 0x3fff: ordinary numbers as f16 and as bf16.
+    for (auto& h : halves) h = static_cast<std::uint16_t>(0x3400 + random() % 0xc00);
+    for (auto& q : bytes) q = static_cast<std::uint8_t>(random());
+    for (auto& q : packed) q = static_cast<std::uint8_t>(random());
+  }
+};
+
+Data& data_of(std::size_t numel) {
+  static std::vector<std::pair<std::size_t, std::unique_ptr<Data>>> all;
+  for (auto& [n, data] : all) {
+    if (n == numel) return *data;
+  }
+  return *all.emplace_back(numel, std::make_unique<Data>(numel)).second;
+}
+
+// One pass over n elements; run is meaningless to some.
+using Pass = std::function<void(const KernelTable&, Data&, std::size_t n, std::size_t run)>;
+
+struct Bench {
+  std::string name;  // op/encoding
+  // Bits read and written per element, and of those the ones on the float side.
+  std::size_t bits_in, bits_out, bits_counted;
+  std::vector<std::size_t> runs;  // 0: no runs
+  Pass pass;
+};
+
+std::string shape_name(const Size& size, std::size_t run) {
+  if (run == 0) return size.name;
+  if (run == 1) return std::string(size.name) + "-columns";
+  return std::string(size.name) + (run == kRow ? "-row" : "-g") + std::to_string(run);
+}
+
+void run_bench(benchmark::State& state, const KernelTable& table, const Bench& bench, const Size& size,
+               std::size_t run) {
+  Data& data = data_of(size.numel);
+  const std::size_t in_bytes = size.numel * bench.bits_in / 8;
+  const std::size_t out_bytes = size.numel * bench.bits_out / 8;
+  const double roof = mq::bench::roof_seconds(in_bytes, out_bytes);
+  for (auto _ : state) {
+    bench.pass(table, data, size.numel, run);
+    benchmark::ClobberMemory();
+  }
+  const auto passes = static_cast<double>(state.iterations());
+  state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(size.numel * bench.bits_counted / 8));
+  // The inverted rate of (100 * roof) per pass is 1 / (time / passes).
+  state.counters["pct_of_roof"] = benchmark::Counter(100 * roof * passes, benchmark::Counter::kIsRate);
+}
+
+// Range, parameters and codes of a row while it is in the nearest cache, as the encoders do.
+template <class Quantize>
+void encode(const KernelTable& table, Data& d, std::size_t n, std::size_t run, Quantize quantize) {
+  const std::size_t band = std::max(run, kRow);
+  for (std::size_t begin = 0; begin < n; begin += band) {
+    const std::size_t rows = band / run;
+    table.range(d.x.data() + begin, rows, run, d.ranges.data());
+    for (std::size_t r = 0; r < rows; ++r) d.a[r] = 7.0f / std::max(-d.ranges[r].lo, d.ranges[r].hi);
+    quantize(begin, rows);
+  }
+}
+
+std::vector<Bench> affine_benches() {
+  const std::vector<std::size_t> all_runs = {kRow, 128, 32, 1};
+  const std::vector<std::size_t> groups = {kRow, 128, 32};
+  return {
+      {"range/f32", 32, 0, 32, groups,
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         t.range(d.x.data(), n / run, run, d.ranges.data());
+       }},
+      {"quantize/int8", 32, 8, 32, all_runs,
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         t.quantize_8(d.x.data(), n / run, run, d.a.data(), d.b.data(), -128, 127, d.bytes.data());
+       }},
+      {"quantize/int4", 32, 4, 32, all_runs,
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         t.quantize_4(d.x.data(), n / run, run, d.a.data(), d.b.data(), 0, 15, d.packed.data());
+       }},
+      {"encode/int8", 32, 8, 32, groups,
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         encode(t, d, n, run, [&](std::size_t begin, std::size_t rows) {
+           t.quantize_8(d.x.data() + begin, rows, run, d.a.data(), d.b.data(), -128, 127, d.bytes.data() + begin);
+         });
+       }},
+      {"encode/int4", 32, 4, 32, groups,
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         encode(t, d, n, run, [&](std::size_t begin, std::size_t rows) {
+           t.quantize_4(d.x.data() + begin, rows, run, d.a.data(), d.b.data(), 0, 15, d.packed.data() + begin / 2);
+         });
+       }},
+      {"dequantize/int8", 8, 32, 32, all_runs,
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         const auto* q = reinterpret_cast<const std::int8_t*>(d.bytes.data());
+         t.dequantize_i8(q, n / run, run, d.a.data(), d.b.data(), d.y.data());
+       }},
+      {"dequantize/uint8", 8, 32, 32, all_runs,
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         t.dequantize_u8(d.bytes.data(), n / run, run, d.a.data(), d.b.data(), d.y.data());
+       }},
+      {"dequantize/int4", 4, 32, 32, all_runs,
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         t.dequantize_4(d.packed.data(), n / run, run, d.a.data(), d.b.data(), d.y.data());
+       }},
+  };
+}
+
+std::vector<Bench> float_benches() {
+  const std::vector<std::size_t> runs = {kRow, 128, 32};
+  return {
+      {"quantize/e4m3", 32, 8, 32, runs,
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         t.quantize_e4m3(d.x.data(), n / run, run, d.a.data(), d.bytes.data());
+       }},
+      {"quantize/e5m2",
+       32,
+       8,
+       32,
+       {kRow},
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         t.quantize_e5m2(d.x.data(), n / run, run, d.a.data(), d.bytes.data());
+       }},
+      {"dequantize/e4m3", 8, 32, 32, runs,
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         t.dequantize_e4m3(d.bytes.data(), n / run, run, d.a.data(), d.y.data());
+       }},
+      {"dequantize/e5m2",
+       8,
+       32,
+       32,
+       {kRow},
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         t.dequantize_e5m2(d.bytes.data(), n / run, run, d.a.data(), d.y.data());
+       }},
+      {"widen/f16",
+       16,
+       32,
+       32,
+       {0},
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t) { t.f16_to_f32(d.halves.data(), n, d.y.data()); }},
+      {"widen/bf16",
+       16,
+       32,
+       32,
+       {0},
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t) {
+         t.bf16_to_f32(d.halves.data(), n, d.y.data());
+       }},
+      {"widen/e4m3",
+       8,
+       32,
+       32,
+       {0},
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t) { t.e4m3_to_f32(d.bytes.data(), n, d.y.data()); }},
+      {"widen/e5m2",
+       8,
+       32,
+       32,
+       {0},
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t) { t.e5m2_to_f32(d.bytes.data(), n, d.y.data()); }},
+      {"narrow/f16",
+       32,
+       16,
+       32,
+       {0},
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t) { t.f32_to_f16(d.x.data(), n, d.halves.data()); }},
+      {"narrow/bf16",
+       32,
+       16,
+       32,
+       {0},
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t) {
+         t.f32_to_bf16(d.x.data(), n, d.halves.data());
+       }},
+      {"narrow/e4m3",
+       32,
+       8,
+       32,
+       {0},
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t) { t.f32_to_e4m3(d.x.data(), n, d.bytes.data()); }},
+      {"narrow/e5m2",
+       32,
+       8,
+       32,
+       {0},
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t) { t.f32_to_e5m2(d.x.data(), n, d.bytes.data()); }},
+  };
+}
+
+std::vector<Bench> byte_benches() {
+  return {
+      {"pack/int4",
+       8,
+       4,
+       8,
+       {0},
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t) { t.pack_4(d.bytes.data(), n, d.packed.data()); }},
+      {"unpack/int4",
+       4,
+       8,
+       8,
+       {0},
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t) {
+         t.unpack_4(d.packed.data(), n, d.bytes.data());
+       }},
+      {"error_sums/f32",
+       64,
+       0,
+       64,
+       {0},
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t) {
+         mq::kernels::ErrorSums sums;
+         t.error_sums(d.x.data(), d.y.data(), n, &sums);
+         benchmark::DoNotOptimize(sums);
+       }},
+      {"crc32/bytes",
+       8,
+       0,
+       8,
+       {0},
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t) {
+         benchmark::DoNotOptimize(t.crc32(0, d.bytes.data(), n));
+       }},
+  };
+}
+
+void register_all(const std::vector<Bench>& benches) {
+  for (const Bench& bench : benches) {
+    for (const Size& size : kSizes) {
+      for (const std::size_t run : bench.runs) {
+        for (const KernelTable* table : mq::kernels::available_kernels()) {
+          const std::string name = bench.name + "/" + shape_name(size, run) + "/" + table->name;
+          benchmark::RegisterBenchmark(name.c_str(),
+                                       [=](benchmark::State& state) { run_bench(state, *table, bench, size, run); });
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  register_all(affine_benches());
+  register_all(float_benches());
+  register_all(byte_benches());
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}

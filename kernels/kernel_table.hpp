@@ -1,0 +1,97 @@
+// The kernel table: one function pointer per operation, one table per instruction set.
+//
+// Every operation sees contiguous memory as `rows` runs of `run` elements; a scale or a zero point belongs to a run.
+// Which granularity produced the runs is the caller's business. Kernels are noexcept, never allocate, never thread,
+// accept any alignment and any length (0 too), and give the same bits as the reference table on every input they allow
+// (but for the payload of a NaN in ErrorSums). An output never overlaps an input. The caller runs them with rounding to
+// nearest even and without flushing subnormals.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mq::kernels {
+
+// Smallest and largest finite value of a run (both +0 if there is none, as in an empty run; -0 is reported as +0).
+struct Range {
+  float lo;
+  float hi;
+  std::uint64_t nonfinite;  // elements that are NaN or infinite; they do not take part in lo and hi
+};
+
+// Sums that describe how far y is from x. The order of additions is part of the contract: blocks of 1024 elements; in a
+// block lane i of 16 adds the float terms of elements i, i+16, ... in order; the lanes are added by the tree
+// (l0+l8)+(l4+l12)..., halving the distance, in float; blocks are added in order in double.
+struct ErrorSums {
+  double error_sq;  // sum (x-y)^2
+  double x_sq;      // sum x^2
+  double y_sq;      // sum y^2
+  double xy;        // sum x*y
+  float max_error;  // max |x-y|; a NaN difference does not take part, it shows in the sums
+};
+
+static_assert(sizeof(Range) == 16, "vector code stores ranges as four floats");
+
+struct KernelTable {
+  const char* name;                 // "reference", "avx2", "avx512bw", "neon"
+  std::uint32_t required_features;  // bits of cpu_features.hpp
+
+  // out[r] describes x[r*run .. r*run+run).
+  void (*range)(const float* x, std::size_t rows, std::size_t run, Range* out) noexcept;
+
+  // q = int(clamp(rne(x * inv_scale) + zero_point, qmin, qmax)), all in float, no fma; the low byte is stored.
+  // zero_point, qmin and qmax are integers held in float, |value| <= 2^20. x must be finite.
+  void (*quantize_8)(const float* x, std::size_t rows, std::size_t run, const float* inv_scale, const float* zero_point,
+                     float qmin, float qmax, std::uint8_t* q) noexcept;
+  // The same codes, 4 bits each, as one stream over all runs: element 2i of rows*run in the low nibble of byte i; an
+  // odd last element leaves a zero high nibble. qmin >= 0, qmax <= 15: signed codes are biased by the caller through
+  // zero_point.
+  void (*quantize_4)(const float* x, std::size_t rows, std::size_t run, const float* inv_scale, const float* zero_point,
+                     float qmin, float qmax, std::uint8_t* packed) noexcept;
+
+  // y = (q - zero_point) * scale.
+  void (*dequantize_i8)(const std::int8_t* q, std::size_t rows, std::size_t run, const float* scale,
+                        const float* zero_point, float* y) noexcept;
+  void (*dequantize_u8)(const std::uint8_t* q, std::size_t rows, std::size_t run, const float* scale,
+                        const float* zero_point, float* y) noexcept;
+  // The stream of quantize_4, nibbles unsigned.
+  void (*dequantize_4)(const std::uint8_t* packed, std::size_t rows, std::size_t run, const float* scale,
+                       const float* zero_point, float* y) noexcept;
+
+  // fp8 codes of clamp(x / scale, -max, max), round to nearest even; max is 448 (E4M3FN) or 57344 (E5M2). NaN gives
+  // NaN.
+  void (*quantize_e4m3)(const float* x, std::size_t rows, std::size_t run, const float* scale,
+                        std::uint8_t* q) noexcept;
+  void (*quantize_e5m2)(const float* x, std::size_t rows, std::size_t run, const float* scale,
+                        std::uint8_t* q) noexcept;
+  // y = value(q) * scale, NaN for a NaN code.
+  void (*dequantize_e4m3)(const std::uint8_t* q, std::size_t rows, std::size_t run, const float* scale,
+                          float* y) noexcept;
+  void (*dequantize_e5m2)(const std::uint8_t* q, std::size_t rows, std::size_t run, const float* scale,
+                          float* y) noexcept;
+
+  // Conversions of n elements. To float: exact. From float: round to nearest even; f16 and bf16 overflow to infinity
+  // as PyTorch's casts do; e4m3 and e5m2 saturate finite values and infinities to the largest finite one.
+  // NaN becomes the quiet NaN that PyTorch writes: f16 keeps the sign and the top payload bits with the quiet bit set,
+  // bf16 0x7fc0, e4m3 0x7f with the sign, e5m2 0x7f with the sign. A NaN widens with its sign and
+  // payload; that of f16 and e5m2 becomes quiet.
+  void (*f16_to_f32)(const std::uint16_t* x, std::size_t n, float* y) noexcept;
+  void (*bf16_to_f32)(const std::uint16_t* x, std::size_t n, float* y) noexcept;
+  void (*e4m3_to_f32)(const std::uint8_t* x, std::size_t n, float* y) noexcept;
+  void (*e5m2_to_f32)(const std::uint8_t* x, std::size_t n, float* y) noexcept;
+  void (*f32_to_f16)(const float* x, std::size_t n, std::uint16_t* y) noexcept;
+  void (*f32_to_bf16)(const float* x, std::size_t n, std::uint16_t* y) noexcept;
+  void (*f32_to_e4m3)(const float* x, std::size_t n, std::uint8_t* y) noexcept;
+  void (*f32_to_e5m2)(const float* x, std::size_t n, std::uint8_t* y) noexcept;
+
+  // codes: one per byte, the low 4 bits count; packed: element 2i in the low nibble of byte i; n counts elements.
+  void (*pack_4)(const std::uint8_t* codes, std::size_t n, std::uint8_t* packed) noexcept;
+  void (*unpack_4)(const std::uint8_t* packed, std::size_t n, std::uint8_t* codes) noexcept;
+
+  void (*error_sums)(const float* x, const float* y, std::size_t n, ErrorSums* out) noexcept;
+
+  // CRC-32 of the zip format (reflected 0xEDB88320), continued from crc (0 to begin).
+  std::uint32_t (*crc32)(std::uint32_t crc, const std::uint8_t* bytes, std::size_t n) noexcept;
+};
+
+}  // namespace mq::kernels

@@ -1,0 +1,27 @@
+// Every operation in its vector form; an instruction set that lacks one still fills its table.
+#pragma once
+
+#include "kernels/checksum.hpp"
+#include "kernels/dequantize.hpp"
+#include "kernels/fp8.hpp"
+#include "kernels/metrics.hpp"
+#include "kernels/minmax.hpp"
+#include "kernels/narrow.hpp"
+#include "kernels/pack.hpp"
+#include "kernels/quantize.hpp"
+#include "kernels/widen.hpp"
+
+namespace mq::kernels {
+
+template <class Isa>
+struct VectorOps : Minmax<Isa>,
+                   Quantize<Isa>,
+                   Dequantize<Isa>,
+                   Fp8<Isa>,
+                   Widen<Isa>,
+                   Narrow<Isa>,
+                   Pack<Isa>,
+                   Metrics<Isa>,
+                   Checksum<Isa> {};
+
+}  // namespace mq::kernels

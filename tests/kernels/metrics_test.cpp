@@ -1,0 +1,98 @@
+#include <cmath>
+
+#include "tests/kernels/compare.hpp"
+
+using namespace kernel_test;
+using mq::kernels::ErrorSums;
+
+namespace {
+
+bool same(double a, double b) {
+  return std::memcmp(&a, &b, sizeof a) == 0 || (std::isnan(a) && std::isnan(b));
+}
+
+void check_sums(const ErrorSums& found, const ErrorSums& expected) {
+  CHECK(same(found.error_sq, expected.error_sq));
+  CHECK(same(found.x_sq, expected.x_sq));
+  CHECK(same(found.y_sq, expected.y_sq));
+  CHECK(same(found.xy, expected.xy));
+  CHECK(same(found.max_error, expected.max_error));
+}
+
+// The additions of one block in the order of the contract, written another way: lane by lane, the tree by recursion.
+float lane_sum(const std::vector<float>& terms, std::size_t first) {
+  float sum = 0;
+  for (std::size_t i = first; i < terms.size(); i += 16) sum += terms[i];
+  return sum;
+}
+
+float tree_sum(const std::vector<float>& terms, std::size_t lane, std::size_t distance) {
+  if (distance == 16) return lane_sum(terms, lane);
+  return tree_sum(terms, lane, 2 * distance) + tree_sum(terms, lane + distance, 2 * distance);
+}
+
+double ordered_sum(const std::vector<float>& terms) {
+  double sum = 0;
+  for (std::size_t begin = 0; begin < terms.size(); begin += 1024) {
+    const std::size_t end = std::min(terms.size(), begin + 1024);
+    sum += tree_sum(
+        {terms.begin() + static_cast<std::ptrdiff_t>(begin), terms.begin() + static_cast<std::ptrdiff_t>(end)}, 0, 1);
+  }
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("error_sums: every table agrees with the reference, values that overflow and are no numbers included") {
+  for_each_table_and_offset([](const KernelTable& table, std::size_t offset) {
+    for (const std::size_t n : lengths()) {
+      for (const std::size_t period : {1000000, 100}) {
+        const Input<float> x(any_values(n, 1, period), offset), y(any_values(n, 2, period), offset);
+        ErrorSums expected, found;
+        reference().error_sums(x.data(), y.data(), n, &expected);
+        table.error_sums(x.data(), y.data(), n, &found);
+        INFO(describe(table, offset, std::to_string(n)));
+        check_sums(found, expected);
+      }
+    }
+  });
+}
+
+TEST_CASE("error_sums: every table agrees with the reference on weights") {
+  for_each_table_and_offset([](const KernelTable& table, std::size_t offset) {
+    std::mt19937 random(3);
+    std::normal_distribution<float> weight(0.0f, 0.02f);
+    for (const std::size_t n : lengths()) {
+      std::vector<float> xs(n), ys(n);
+      for (std::size_t i = 0; i < n; ++i) xs[i] = weight(random), ys[i] = xs[i] + 0.01f * weight(random);
+      const Input<float> x(xs, offset), y(ys, offset);
+      ErrorSums expected, found;
+      reference().error_sums(x.data(), y.data(), n, &expected);
+      table.error_sums(x.data(), y.data(), n, &found);
+      INFO(describe(table, offset, std::to_string(n)));
+      check_sums(found, expected);
+    }
+  });
+}
+
+TEST_CASE("error_sums: the reference adds in the order of the contract") {
+  std::mt19937 random(4);
+  std::normal_distribution<float> weight(0.0f, 1.0f);
+  for (const std::size_t n : lengths()) {
+    std::vector<float> x(n), y(n), error_sq(n), x_sq(n), y_sq(n), xy(n);
+    float max_error = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      x[i] = weight(random);
+      y[i] = weight(random);
+      const float d = x[i] - y[i];
+      error_sq[i] = d * d;
+      x_sq[i] = x[i] * x[i];
+      y_sq[i] = y[i] * y[i];
+      xy[i] = x[i] * y[i];
+      max_error = std::fmax(max_error, std::fabs(d));
+    }
+    ErrorSums found;
+    reference().error_sums(x.data(), y.data(), n, &found);
+    check_sums(found, {ordered_sum(error_sq), ordered_sum(x_sq), ordered_sum(y_sq), ordered_sum(xy), max_error});
+  }
+}
