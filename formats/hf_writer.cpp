@@ -1,0 +1,226 @@
+#include "formats/hf_writer.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "formats/duplicates.hpp"
+#include "formats/file_names.hpp"
+#include "formats/io/atomic_output.hpp"
+#include "formats/io/file.hpp"
+#include "formats/safetensors_layout.hpp"
+#include "formats/tiles.hpp"
+#include "mq/error.hpp"
+#include "src/json.hpp"
+
+namespace mq::formats {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kOnlyShard = "model.safetensors";
+constexpr std::string_view kIndex = "model.safetensors.index.json";
+constexpr std::size_t kCopyBytes = std::size_t{1} << 20;
+
+// One file of weights: the tensors in it, by their index in the layout.
+struct Shard {
+  std::vector<std::size_t> members;
+  SafetensorsLayout layout;
+};
+
+// A directory that holds something else than a model was named by mistake.
+void require_model_directory(const fs::path& path) {
+  std::error_code error;
+  bool empty = true;
+  for (const fs::directory_entry& entry : fs::directory_iterator(path, error)) {
+    if (is_weights_name(entry.path().filename().string())) return;
+    empty = false;
+  }
+  if (error) io::throw_io(path, "list", error.value());
+  if (empty) return;
+  throw Error({.code = ErrorCode::Io,
+               .message = "exists and is not replaced, because it holds no weights and may not be a model",
+               .file = path.string(),
+               .hint = "remove it, or choose another name"});
+}
+
+// Names of the shards with their tensors, sorted.
+std::map<std::string, Shard> group(const Layout& layout) {
+  std::map<std::string, Shard> shards;
+  for (std::size_t i = 0; i < layout.tensors.size(); ++i) shards[layout.tensors[i].file].members.push_back(i);
+  if (shards.size() <= 1) {
+    Shard only = shards.empty() ? Shard() : std::move(shards.begin()->second);
+    shards.clear();
+    shards.emplace(kOnlyShard, std::move(only));
+  }
+  for (const auto& [name, shard] : shards) {
+    if (is_plain_name(name) && is_safetensors_name(name)) continue;
+    throw Error({.code = ErrorCode::Usage,
+                 .message = "name of a shard",
+                 .tensor = layout.tensors[shard.members.front()].name,
+                 .expected = "a plain file name that ends in .safetensors",
+                 .found = name});
+  }
+  return shards;
+}
+
+void require_unique_tensors(const Layout& layout) {
+  std::vector<std::string_view> names;
+  for (const TensorInfo& tensor : layout.tensors) names.emplace_back(tensor.name);
+  if (const auto twice = find_duplicate(std::move(names))) {
+    throw Error({.code = ErrorCode::Usage, .message = "tensor name twice", .tensor = std::string(*twice)});
+  }
+}
+
+// As transformers writes it: members in the order of their names, a newline at the end.
+std::string index_text(const Layout& layout, const std::map<std::string, Shard>& shards) {
+  std::map<std::string_view, std::string_view> sorted;
+  std::int64_t total = 0;
+  for (const auto& [name, shard] : shards) {
+    for (const std::size_t i : shard.members) {
+      sorted.emplace(layout.tensors[i].name, name);
+      total += layout.tensors[i].size_bytes();
+    }
+  }
+  json::Object weight_map;
+  for (const auto& [tensor, shard] : sorted) weight_map.emplace_back(tensor, shard);
+  json::Object index;
+  index.emplace_back("metadata", json::Object{{"total_size", total}});
+  index.emplace_back("weight_map", std::move(weight_map));
+  return json::dump(index) + "\n";
+}
+
+io::File create_below(const fs::path& root, const std::string& name, std::uint64_t size_bytes) {
+  const fs::path path = root / name;
+  std::error_code error;
+  fs::create_directories(path.parent_path(), error);
+  if (error) io::throw_io(path.parent_path(), "create", error.value());
+  io::File file = io::File::create(path);
+  file.resize(size_bytes);
+  return file;
+}
+
+void write_text(const fs::path& root, const std::string& name, const std::string& content) {
+  io::File file = create_below(root, name, content.size());
+  file.write(0, std::as_bytes(std::span(content)));
+  file.close();
+}
+
+void copy_asset(const fs::path& root, const Asset& asset) {
+  const io::File source = io::File::open(asset.path);
+  if (source.size() != static_cast<std::uint64_t>(asset.size_bytes)) {
+    throw Error({.code = ErrorCode::Io,
+                 .message = "the file changed before it was copied",
+                 .file = asset.path.string(),
+                 .expected = std::to_string(asset.size_bytes) + " bytes",
+                 .found = std::to_string(source.size())});
+  }
+  io::File copy = create_below(root, asset.name, source.size());
+  Buffer buffer(kCopyBytes);
+  for (std::uint64_t done = 0; done < source.size();) {
+    const auto step = std::min<std::uint64_t>(source.size() - done, buffer.size());
+    const auto chunk = buffer.span().first(static_cast<std::size_t>(step));
+    source.read(done, chunk);
+    copy.write(done, chunk);
+    done += step;
+  }
+  source.check_unchanged();
+  copy.close();
+}
+
+class HfWriter final : public CheckpointWriter {
+ public:
+  HfWriter(const fs::path& path, const CreateOptions& options)
+      : path_(path), sync_(options.sync), output_(path, options.overwrite) {
+    if (io::is_folder(path)) require_model_directory(path);
+  }
+
+  void begin(const Layout& layout) override {
+    require_unique_tensors(layout);
+    std::map<std::string, Shard> shards = group(layout);
+    std::vector<std::pair<std::string, std::string>> texts = layout.texts;
+    if (shards.size() > 1) texts.emplace_back(kIndex, index_text(layout, shards));
+    for (auto& [name, shard] : shards) {
+      take_name(name);
+      std::vector<const TensorInfo*> members;
+      for (const std::size_t i : shard.members) members.push_back(&layout.tensors[i]);
+      shard.layout = lay_out_safetensors(members, layout.metadata, path_ / name);
+      size_bytes_ += static_cast<std::int64_t>(shard.layout.size_bytes);
+    }
+    for (const auto& [name, content] : texts) take_text(name, content);
+    for (const Asset& asset : layout.copies) {
+      take_name(asset.name);
+      size_bytes_ += asset.size_bytes;
+    }
+    root_ = output_.create(static_cast<std::uint64_t>(size_bytes_));
+    create_shards(layout, shards);
+    for (const auto& [name, content] : texts) write_text(root_, name, content);
+    for (const Asset& asset : layout.copies) copy_asset(root_, asset);
+  }
+
+  void write(std::size_t index, std::int64_t first_row, std::int64_t rows, std::int64_t first_byte,
+             std::int64_t row_bytes, std::span<const std::byte> data) override {
+    tiles_.write(index, first_row, rows, first_byte, row_bytes, data);
+  }
+
+  void add_text(std::string_view name, std::string content) override {
+    take_text(std::string(name), content);
+    write_text(root_, std::string(name), content);
+  }
+
+  void finish() override {
+    tiles_.require_complete();
+    for (io::File& file : files_) file.close();
+    output_.commit(sync_);
+  }
+
+  std::int64_t size_bytes() const noexcept override { return size_bytes_; }
+
+ private:
+  void take_name(const std::string& name) {
+    if (!is_relative_name(name) || !names_.insert(name).second) {
+      throw Error({.code = ErrorCode::Usage,
+                   .message = "name of a file in the output directory",
+                   .file = path_.string(),
+                   .expected = "a relative name that no other file has",
+                   .found = name});
+    }
+  }
+
+  void take_text(const std::string& name, const std::string& content) {
+    take_name(name);
+    size_bytes_ += static_cast<std::int64_t>(content.size());
+  }
+
+  void create_shards(const Layout& layout, const std::map<std::string, Shard>& shards) {
+    std::vector<std::pair<const io::File*, std::uint64_t>> places(layout.tensors.size());
+    files_.reserve(shards.size());  // places point into it
+    for (const auto& [name, shard] : shards) {
+      const io::File& file = files_.emplace_back(create_below(root_, name, shard.layout.size_bytes));
+      file.write(0, std::as_bytes(std::span(shard.layout.header)));
+      for (std::size_t i = 0; i < shard.members.size(); ++i) {
+        places[shard.members[i]] = {&file, shard.layout.offsets[i]};
+      }
+    }
+    for (std::size_t i = 0; i < places.size(); ++i) tiles_.add(layout.tensors[i], *places[i].first, places[i].second);
+  }
+
+  fs::path path_;
+  bool sync_;
+  io::AtomicDirectory output_;
+  fs::path root_;  // the temporary directory
+  std::vector<io::File> files_;
+  TileWriter tiles_;
+  std::set<std::string> names_;
+  std::int64_t size_bytes_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<CheckpointWriter> create_hf_directory(const fs::path& path, const CreateOptions& options) {
+  return std::make_unique<HfWriter>(path, options);
+}
+
+}  // namespace mq::formats

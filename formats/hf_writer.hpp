@@ -1,0 +1,16 @@
+// Writer of a Hugging Face model directory: safetensors shards, their index, and the files beside them.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "mq/checkpoint.hpp"
+
+namespace mq::formats {
+
+// Tensors go into the files that TensorInfo::file names; if that is one file (or none is named) it is called
+// model.safetensors and needs no index.
+// Throws: Io if path exists and may not be replaced; a directory is replaced only if it is empty or holds weights.
+std::unique_ptr<CheckpointWriter> create_hf_directory(const std::filesystem::path& path, const CreateOptions& options);
+
+}  // namespace mq::formats

@@ -1,0 +1,239 @@
+#include "formats/io/file.hpp"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <system_error>
+#include <utility>
+
+#include "formats/io/checked.hpp"
+#include "mq/error.hpp"
+
+namespace mq::io {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxTransferBytes = std::size_t{1} << 30;  // Linux moves at most 2^31 - 4096 per call
+
+// Repeats a system call that a signal interrupted.
+template <class Call>
+auto retry(Call call) {
+  for (;;) {
+    const auto result = call();
+    if (result != -1 || errno != EINTR) return result;
+  }
+}
+
+struct stat status_of(const fs::path& path, int descriptor) {
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0) throw_io(path, "read the status", errno);
+  return status;
+}
+
+const char* kind_of(mode_t mode) {
+  if (S_ISDIR(mode)) return "a directory";
+  if (S_ISFIFO(mode)) return "a pipe";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
+
+// A process that writes beyond its limit is killed by a signal, so ask before.
+void require_size_within_limit(const fs::path& path, std::uint64_t size) {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur) return;
+  throw Error({.code = ErrorCode::Io,
+               .message = "larger than the file size limit of this process",
+               .file = path.string(),
+               .expected = "at most " + std::to_string(limit.rlim_cur) + " bytes",
+               .found = std::to_string(size),
+               .hint = "see ulimit -f"});
+}
+
+}  // namespace
+
+void throw_io(const fs::path& path, std::string_view action, int error_number) {
+  throw Error({.code = ErrorCode::Io,
+               .message = "cannot " + std::string(action) + ": " + std::generic_category().message(error_number),
+               .file = path.string()});
+}
+
+File::File(const fs::path& path, int descriptor) : path_(path), descriptor_(descriptor) {}
+
+File::File(File&& other) noexcept {
+  *this = std::move(other);
+}
+
+File& File::operator=(File&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(size_, other.size_);
+  std::swap(modified_seconds_, other.modified_seconds_);
+  std::swap(modified_nanoseconds_, other.modified_nanoseconds_);
+  std::swap(identity_, other.identity_);
+  return *this;
+}
+
+File::~File() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+File File::open(const fs::path& path) {
+  // Without O_NONBLOCK, opening a pipe would wait for a writer.
+  const int descriptor = retry([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
+  if (descriptor < 0) throw_io(path, "open", errno);
+  File file(path, descriptor);
+  const struct stat status = status_of(path, descriptor);
+  if (!S_ISREG(status.st_mode)) {
+    throw Error({.code = ErrorCode::Unsupported,
+                 .message = "not a file that can be read at any position",
+                 .file = path.string(),
+                 .expected = "a regular file",
+                 .found = kind_of(status.st_mode)});
+  }
+  file.size_ = static_cast<std::uint64_t>(status.st_size);
+  file.modified_seconds_ = status.st_mtim.tv_sec;
+  file.modified_nanoseconds_ = status.st_mtim.tv_nsec;
+  file.identity_ = {status.st_dev, status.st_ino};
+  return file;
+}
+
+File File::create(const fs::path& path) {
+  const int descriptor =
+      retry([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666); });
+  if (descriptor < 0) throw_io(path, "create", errno);
+  File file(path, descriptor);
+  const struct stat status = status_of(path, descriptor);
+  file.identity_ = {status.st_dev, status.st_ino};
+  return file;
+}
+
+void File::read(std::uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const std::size_t wanted = std::min(out.size(), kMaxTransferBytes);
+    const ssize_t got = retry([&] { return ::pread(descriptor_, out.data(), wanted, static_cast<off_t>(offset)); });
+    if (got < 0) throw_io(path_, "read", errno);
+    if (got == 0) {
+      throw Error({.code = ErrorCode::Corrupt,
+                   .message = "the file ends too early",
+                   .file = path_.string(),
+                   .offset = offset,
+                   .expected = std::to_string(out.size()) + " more bytes"});
+    }
+    out = out.subspan(static_cast<std::size_t>(got));
+    offset += static_cast<std::uint64_t>(got);
+  }
+}
+
+void File::write(std::uint64_t offset, std::span<const std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const std::size_t wanted = std::min(bytes.size(), kMaxTransferBytes);
+    const ssize_t put = retry([&] { return ::pwrite(descriptor_, bytes.data(), wanted, static_cast<off_t>(offset)); });
+    if (put < 0) throw_io(path_, "write", errno);
+    if (put == 0) throw_io(path_, "write", ENOSPC);
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
+    offset += static_cast<std::uint64_t>(put);
+  }
+}
+
+void File::resize(std::uint64_t size) {
+  require_size_within_limit(path_, size);
+  if (size > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max())) throw_io(path_, "reserve space", EFBIG);
+  const auto length = static_cast<off_t>(size);
+  // Reserving finds a full disk now; writing would find it hours later.
+  const int result = length == 0 ? 0 : retry([&] { return ::fallocate(descriptor_, 0, 0, length); });
+  if (result != 0) {
+    if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL) {
+      if (errno == ENOSPC) require_free_space(path_.parent_path(), size);
+      throw_io(path_, "reserve " + std::to_string(size) + " bytes", errno);
+    }
+    require_free_space(path_.parent_path(), size);
+    if (retry([&] { return ::ftruncate(descriptor_, length); }) != 0) throw_io(path_, "set the size", errno);
+  }
+  size_ = size;
+}
+
+void File::check_unchanged() const {
+  const struct stat status = status_of(path_, descriptor_);
+  if (static_cast<std::uint64_t>(status.st_size) == size_ && status.st_mtim.tv_sec == modified_seconds_ &&
+      status.st_mtim.tv_nsec == modified_nanoseconds_) {
+    return;
+  }
+  throw Error({.code = ErrorCode::Corrupt,
+               .message = "the file changed while it was being read",
+               .file = path_.string(),
+               .expected = std::to_string(size_) + " bytes as when it was opened",
+               .found = std::to_string(status.st_size) + " bytes and another time of modification"});
+}
+
+void File::sync() const {
+  if (retry([&] { return ::fsync(descriptor_); }) != 0) throw_io(path_, "write to the disk", errno);
+}
+
+void File::close() {
+  if (descriptor_ < 0) return;
+  // After EINTR the descriptor is gone all the same, so close is not repeated.
+  if (::close(std::exchange(descriptor_, -1)) != 0 && errno != EINTR) throw_io(path_, "close", errno);
+}
+
+bool is_file(const fs::path& path) noexcept {
+  std::error_code unknown;
+  return fs::is_regular_file(path, unknown);
+}
+
+bool is_folder(const fs::path& path) noexcept {
+  std::error_code unknown;
+  return fs::is_directory(path, unknown);
+}
+
+FileIdentity identity_of(const fs::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) throw_io(path, "find", errno);
+  return {status.st_dev, status.st_ino};
+}
+
+void sync_directory(const fs::path& path) {
+  const int descriptor = retry([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  if (descriptor < 0) throw_io(path, "open the folder", errno);
+  const int result = retry([&] { return ::fsync(descriptor); });
+  const int error_number = errno;
+  ::close(descriptor);
+  // Some network file systems cannot; their entries are as durable as they will ever be.
+  if (result != 0 && error_number != EINVAL) throw_io(path, "write the folder to the disk", error_number);
+}
+
+void require_free_space(const fs::path& folder, std::uint64_t bytes) {
+  struct statvfs status {};
+  const char* const name = folder.empty() ? "." : folder.c_str();
+  if (retry([&] { return ::statvfs(name, &status); }) != 0) return;  // unknown: writing will tell
+  const std::uint64_t available =
+      checked_multiply(status.f_bavail, status.f_frsize).value_or(std::numeric_limits<std::uint64_t>::max());
+  if (bytes <= available) return;
+  throw Error({.code = ErrorCode::Io,
+               .message = "not enough space for the output",
+               .file = name,
+               .expected = std::to_string(bytes) + " bytes free",
+               .found = std::to_string(available)});
+}
+
+std::string read_text(const fs::path& path, std::uint64_t max_bytes) {
+  const File file = File::open(path);
+  if (file.size() > max_bytes) {
+    throw Error({.code = ErrorCode::Limit,
+                 .message = "file too large",
+                 .file = path.string(),
+                 .expected = "at most " + std::to_string(max_bytes) + " bytes",
+                 .found = std::to_string(file.size())});
+  }
+  std::string text(static_cast<std::size_t>(file.size()), '\0');
+  file.read(0, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+}  // namespace mq::io

@@ -1,0 +1,89 @@
+// An open regular file: positioned reads and writes that are complete or throw. Reads and writes may run on any number
+// of threads at once; the rest may not.
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace mq::io {
+
+// Which file this is, whatever it is called.
+struct FileIdentity {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+
+  auto operator<=>(const FileIdentity&) const = default;
+};
+
+class File {
+ public:
+  // Throws: Io if it cannot be opened, Unsupported if it is not a regular file.
+  static File open(const std::filesystem::path& path);
+  // Creates a file that must not exist yet, with the permissions that the umask leaves, for writing and reading.
+  // Throws: Io.
+  static File create(const std::filesystem::path& path);
+
+  File() = default;
+  File(File&& other) noexcept;
+  File& operator=(File&& other) noexcept;
+  ~File();
+
+  const std::filesystem::path& path() const noexcept { return path_; }
+  std::uint64_t size() const noexcept { return size_; }  // when it was opened, or as set by resize()
+  FileIdentity identity() const noexcept { return identity_; }
+
+  // Fills out from offset on.
+  // Throws: Io; Corrupt if the file ends before.
+  void read(std::uint64_t offset, std::span<std::byte> out) const;
+  // Throws: Io (no space, a limit of the process, a failing device).
+  void write(std::uint64_t offset, std::span<const std::byte> bytes) const;
+
+  // Gives a created file its final size and, where the file system can, the disk space for it.
+  // Throws: Io with the space needed and the space there is.
+  void resize(std::uint64_t size);
+
+  // Throws: Corrupt if the file has another size or time of modification than when it was opened.
+  void check_unchanged() const;
+
+  // Makes what was written durable. Throws: Io.
+  void sync() const;
+  // Closes the file and reports what closing it reports. Throws: Io.
+  void close();
+
+ private:
+  File(const std::filesystem::path& path, int descriptor);
+
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+  std::int64_t modified_seconds_ = 0;
+  std::int64_t modified_nanoseconds_ = 0;
+  FileIdentity identity_;
+};
+
+// What path leads to, links followed. False if it cannot be known: opening it will say why.
+bool is_file(const std::filesystem::path& path) noexcept;
+bool is_folder(const std::filesystem::path& path) noexcept;
+
+// Of the file or directory that path leads to. Throws: Io if there is none.
+FileIdentity identity_of(const std::filesystem::path& path);
+
+// Makes the entries of a directory durable. Throws: Io.
+void sync_directory(const std::filesystem::path& path);
+
+// Throws: Io unless `bytes` more bytes fit on the file system of `folder`.
+void require_free_space(const std::filesystem::path& folder, std::uint64_t bytes);
+
+// Throws Io for a failed system call: "<path>: cannot <action>: <reason>".
+[[noreturn]] void throw_io(const std::filesystem::path& path, std::string_view action, int error_number);
+
+// The whole content of a file, at most max_bytes of it.
+// Throws: as File; Limit if it is larger.
+std::string read_text(const std::filesystem::path& path, std::uint64_t max_bytes);
+
+}  // namespace mq::io

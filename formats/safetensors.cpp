@@ -1,0 +1,129 @@
+// The safetensors container as a Checkpoint and as a CheckpointWriter of one file.
+#include <string>
+
+#include "formats/file_names.hpp"
+#include "formats/io/atomic_output.hpp"
+#include "formats/registry.hpp"
+#include "formats/safetensors_header.hpp"
+#include "formats/safetensors_layout.hpp"
+#include "formats/tiles.hpp"
+#include "mq/error.hpp"
+
+namespace mq::formats {
+namespace {
+
+namespace fs = std::filesystem;
+
+class SafetensorsCheckpoint final : public Checkpoint {
+ public:
+  explicit SafetensorsCheckpoint(const fs::path& path)
+      : path_(path), file_(io::File::open(path)), header_(read_safetensors_header(file_)) {}
+
+  std::string_view format() const noexcept override { return kSafetensors.name; }
+  const fs::path& path() const noexcept override { return path_; }
+  std::span<const TensorInfo> tensors() const noexcept override { return header_.tensors; }
+  const Metadata& metadata() const noexcept override { return header_.metadata; }
+
+  using Checkpoint::read;
+  void read(std::size_t index, std::int64_t first, std::int64_t count, std::span<std::byte> out) const override {
+    require_index(index, header_.tensors.size());
+    const std::uint64_t begin = require_range(header_.tensors[index], first, count, out.size());
+    file_.read(header_.offsets[index] + begin, out);
+    file_.check_unchanged();
+  }
+
+ private:
+  fs::path path_;
+  io::File file_;
+  SafetensorsHeader header_;
+};
+
+class SafetensorsWriter final : public CheckpointWriter {
+ public:
+  SafetensorsWriter(const fs::path& path, const CreateOptions& options)
+      : path_(path), options_(options), output_(path, options.overwrite) {}
+
+  void begin(const Layout& layout) override {
+    if (!layout.copies.empty()) {
+      throw Error({.code = ErrorCode::Usage,
+                   .message = "one file cannot have copies of others beside it",
+                   .file = path_.string(),
+                   .found = layout.copies.front().name,
+                   .hint = "write a directory: " + std::string(kHfSafetensors.name)});
+    }
+    std::vector<const TensorInfo*> tensors;
+    for (const TensorInfo& tensor : layout.tensors) tensors.push_back(&tensor);
+    const SafetensorsLayout placed = lay_out_safetensors(tensors, layout.metadata, path_);
+    size_bytes_ += static_cast<std::int64_t>(placed.size_bytes);
+    const io::File& file = output_.create(placed.size_bytes);
+    file.write(0, std::as_bytes(std::span(placed.header)));
+    for (std::size_t i = 0; i < tensors.size(); ++i) tiles_.add(*tensors[i], file, placed.offsets[i]);
+    for (const auto& [name, content] : layout.texts) add_text(name, content);
+  }
+
+  void write(std::size_t index, std::int64_t first_row, std::int64_t rows, std::int64_t first_byte,
+             std::int64_t row_bytes, std::span<const std::byte> data) override {
+    tiles_.write(index, first_row, rows, first_byte, row_bytes, data);
+  }
+
+  void add_text(std::string_view name, std::string content) override {
+    if (!is_plain_name(name)) {
+      throw Error({.code = ErrorCode::Usage,
+                   .message = "name of a file beside the output",
+                   .file = path_.string(),
+                   .expected = "a plain file name",
+                   .found = std::string(name)});
+    }
+    fs::path target = path_;
+    target += "." + std::string(name);
+    auto& text = texts_.emplace_back(std::make_unique<io::AtomicFile>(target, options_.overwrite));
+    text->create(content.size()).write(0, std::as_bytes(std::span(content)));
+    size_bytes_ += static_cast<std::int64_t>(content.size());
+  }
+
+  // The weights take their name last: whoever sees them sees the texts too.
+  void finish() override {
+    tiles_.require_complete();
+    try {
+      for (const auto& text : texts_) text->commit(options_.sync);
+      output_.commit(options_.sync);
+    } catch (const Error&) {
+      for (const auto& text : texts_) text->withdraw();
+      throw;
+    }
+  }
+
+  std::int64_t size_bytes() const noexcept override { return size_bytes_; }
+
+ private:
+  fs::path path_;
+  CreateOptions options_;
+  io::AtomicFile output_;
+  std::vector<std::unique_ptr<io::AtomicFile>> texts_;
+  TileWriter tiles_;
+  std::int64_t size_bytes_ = 0;
+};
+
+bool matches(const fs::path& path) {
+  return io::is_file(path) && looks_like_safetensors(io::File::open(path));
+}
+
+std::unique_ptr<Checkpoint> open(const fs::path& path, const OpenOptions& options) {
+  refuse_root(path, options);
+  return std::make_unique<SafetensorsCheckpoint>(path);
+}
+
+std::unique_ptr<CheckpointWriter> create(const fs::path& path, const CreateOptions& options) {
+  return std::make_unique<SafetensorsWriter>(path, options);
+}
+
+}  // namespace
+
+const Format kSafetensors{.name = "safetensors",
+                          .title = "safetensors file",
+                          .suffix = ".safetensors",
+                          .matches = matches,
+                          .open = open,
+                          .create = create};
+
+}  // namespace mq::formats
