@@ -1,6 +1,6 @@
 #include "mq/convert.hpp"
 #include "src/active_table.hpp"
-#include "src/kinds.hpp"
+#include "src/float_rows.hpp"
 #include "src/matrix_reader.hpp"
 #include "src/tile_grid.hpp"
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <string>
 
+#include "src/float_rows.hpp"
 #include "src/nearest.hpp"
 
 namespace mq {
@@ -159,11 +160,6 @@ TensorKind parse_kind(std::string_view name) {
                .expected = "one of linear, conv, conv_transpose, conv1d, recurrent, experts, embedding, head, norm, "
                            "router, bias, vector, not_float, unknown",
                .hint = did_you_mean(name, names)});
-}
-
-bool is_readable_float(DType dtype) noexcept {
-  const DTypeInfo& type = info(dtype);
-  return type.is_float && type.block_numel == 1;
 }
 
 std::vector<TensorKind> classify(std::span<const LogicalTensor> tensors, std::string_view model_type) {

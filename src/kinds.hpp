@@ -15,7 +15,4 @@ std::vector<TensorKind> classify(std::span<const LogicalTensor> tensors, std::st
 // Throws: Usage with the nearest name.
 TensorKind parse_kind(std::string_view name);
 
-// Whether values of this type can be read as floats.
-bool is_readable_float(DType dtype) noexcept;
-
 }  // namespace mq

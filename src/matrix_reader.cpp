@@ -5,7 +5,6 @@
 
 #include "mq/pack.hpp"
 #include "src/float_rows.hpp"
-#include "src/kinds.hpp"
 #include "src/pack_down.hpp"
 
 namespace mq {

@@ -10,13 +10,6 @@
 
 namespace mq {
 
-// Whether the whole text matches a glob: `*` any characters (dots too), `?` one, `[abc]`, `[a-z]`, `[!a]` a set.
-bool glob_match(std::string_view glob, std::string_view text) noexcept;
-
-// A compiled regular expression that takes time proportional to pattern times text, whatever the pattern.
-// Throws: Usage with the reason; also for patterns longer than 4096 characters.
-std::regex compile_regex(std::string_view pattern);
-
 class Pattern {
  public:
   // Throws: Usage (empty, an unknown kind with the nearest one, a broken regular expression).

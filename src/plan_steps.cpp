@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "src/dialects/dialect.hpp"
+#include "src/float_rows.hpp"
 #include "src/json.hpp"
 #include "src/kinds.hpp"
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "src/float_rows.hpp"
 #include "src/json.hpp"
 #include "src/kinds.hpp"
 #include "src/pattern.hpp"

@@ -43,6 +43,8 @@ StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& ste
       step_(step),
       writer_(writer),
       tensor_(plan.source.tensors[step.inputs.front()]) {
+  // A tensor that is not encoded can be seen as any matrix: as the one that the step encodes.
+  if (!tensor_.spec) tensor_.leading_dims = step.leading_dims;
   if (step.action == Step::Action::Copy) {
     const MatrixShape matrix = copied_matrix(tensor_.info, step.leading_dims);
     grid_ = make_tile_grid(matrix, std::max<std::int64_t>(row_bytes_of(matrix, tensor_.info) / std::max<std::int64_t>(matrix.cols, 1), 1), {});
@@ -55,8 +57,7 @@ StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& ste
 
 void StepRun::prepare_encode() {
   transposed_ = !step_.transforms.empty() != tensor_.transposed;
-  LogicalTensor const& tensor = tensor_;
-  reader_.emplace(checkpoint_, tensor, !step_.transforms.empty());
+  reader_.emplace(checkpoint_, tensor_, !step_.transforms.empty());
   const Dialect& dialect = dialect_named(step_.dialect);
   const DialectRequest request = make_request(dialect, step_.id, encoded_shape(step_, plan_.source),
                                               step_.leading_dims, "", step_.spec);

@@ -61,7 +61,7 @@ class StepRun {
   const Plan& plan_;
   const Step& step_;
   CheckpointWriter& writer_;
-  const LogicalTensor& tensor_;
+  LogicalTensor tensor_;
 
   bool transposed_ = false;
   TileGrid grid_;  // of the tensor as it is stored

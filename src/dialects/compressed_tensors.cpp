@@ -68,6 +68,10 @@ void check(const DialectRequest& request) {
   if (spec.activation && spec.element == DType::UInt8) {
     refuse("signed codes beside quantized activations", "use int" + std::to_string(spec.bits));
   }
+  if (spec.element == DType::UInt8 && spec.mapping == Mapping::Asymmetric &&
+      std::holds_alternative<PerTensor>(spec.granularity)) {
+    refuse("a signed zero point for a whole tensor", "int" + std::to_string(spec.bits) + ":tensor:asym is the same");
+  }
   // Expert slices are packed one by one; that equals packing their stack only where each fills whole words.
   if (request.leading_dims > 1 && spec.mapping == Mapping::Asymmetric && request.shape[1] * spec.bits % 32 != 0) {
     refuse("experts whose rows fill whole words of zero points", "use :sym");
@@ -95,8 +99,10 @@ std::vector<StoredOutput> outputs(const DialectRequest& request) {
       stored.info.shape = grid_shape(request);
     } else if (part.name == "zero_point") {
       stored.info.name = name + "_zero_point";
+      stored.info.dtype = DType::Int8;
       stored.info.shape = grid_shape(request);
-      if (packed) {
+      // The library packs the zero points of channels and groups, not the one of a whole tensor.
+      if (packed && !std::holds_alternative<PerTensor>(request.codec.spec.granularity)) {
         const BlockLayout& layout = request.codec.layout;
         stored.info.dtype = DType::Int32;
         stored.info.shape = {(layout.grid_rows * bits + 31) / 32, layout.grid_cols};

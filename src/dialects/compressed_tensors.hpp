@@ -3,7 +3,8 @@
 //   pack-quantized    integers, weights only
 //     NAME_packed      I32 [out.., ceil(in*bits/32)]   code + 2^(bits-1), bit stream per row, LSB first (mq/pack.hpp)
 //     NAME_shape       I64 [rank]                      shape of the weight
-//     NAME_zero_point  I32 [ceil(out*bits/32), groups] asymmetric only: packed the same way, but down each column
+//     NAME_zero_point  I32 [ceil(out*bits/32), groups] asymmetric only: packed the same way, but down each column;
+//                      I8 [1] for a whole tensor
 //   int-quantized     integers with quantized activations
 //     NAME             I8  shape of the weight
 //     NAME_zero_point  I8  shape of the scale

@@ -4,7 +4,7 @@
 #include <unordered_map>
 
 #include "src/dialects/compressed_tensors.hpp"
-#include "src/pattern.hpp"
+#include "src/text_match.hpp"
 
 namespace mq::compressed_tensors {
 namespace {
@@ -213,7 +213,8 @@ class Finder {
               asymmetric ? name + "_zero_point" : "no zero points (symmetric)", zero_point ? "zero points" : "none");
     }
     out.parts = {{"codes", codes, packed}, {"scale", scale, false}};
-    if (zero_point) out.parts.push_back({"zero_point", *zero_point, packed});
+    const bool down = packed && !std::holds_alternative<PerTensor>(out.spec->granularity);
+    if (zero_point) out.parts.push_back({"zero_point", *zero_point, down});
     check_parts(out, packed);
     if (packed) out.parts.push_back({"shape", *find(name + "_shape"), false});
     if (out.transposed) std::swap(out.info.shape.front(), out.info.shape.back());

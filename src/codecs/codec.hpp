@@ -1,0 +1,114 @@
+// An encoding: rows of floats to named parts and back. It knows no tensor name, no container, no dialect.
+// One encoding per file; each ends in one `const Codec`. registry.cpp lists them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "mq/dtype.hpp"
+#include "mq/observer.hpp"
+#include "mq/quant_spec.hpp"
+#include "mq/quantize.hpp"
+#include "src/block_layout.hpp"
+
+namespace mq {
+
+// How the codes part is laid out; the dialect asks for the form it stores.
+enum class CodeForm {
+  Bytes,   // one code per byte (or one float of the target type), rows adjacent
+  Packed,  // integer codes as mq/pack.hpp's bit stream of code - qmin (unsigned), each row whole 32-bit words
+};
+
+// What is encoded, fixed for a tensor.
+struct CodecRequest {
+  QuantSpec spec;  // an empty scale_dtype means Float32
+  BlockLayout layout;
+  CodeForm form = CodeForm::Bytes;
+  bool two_pass = false;  // observe first even where one pass would do: the rows are too long to be held whole
+};
+
+// One named part as a matrix of bytes.
+struct PartInfo {
+  std::string_view name;       // "codes", "scale", "zero_point"
+  DType dtype = DType::UInt8;  // of the elements; UInt8 for packed codes
+  std::int64_t rows = 0;
+  std::int64_t row_bytes = 0;
+  // Whether encode() gives the rows of this part that belong to the tile (one part row per matrix row). Otherwise the
+  // part belongs to the whole tensor and finish() gives it.
+  bool tiled = true;
+};
+
+// Where encode() and decode() find the parts of a tile: in the order of parts(); rows adjacent. Parts that are not
+// tiled are given whole to decode() and are empty for encode().
+using PartSpans = std::span<const std::span<std::byte>>;
+using ConstPartSpans = std::span<const std::span<const std::byte>>;
+
+// Private state of one tensor's encoding. Const calls may come from many threads.
+class CodecState {
+ public:
+  virtual ~CodecState() = default;
+};
+
+// Over all calls for a tensor: each value and each scale counts once, however the tensor is cut into tiles.
+struct EncodeCounts {
+  std::int64_t nonfinite = 0;  // NaN and infinite inputs; counted by observe() if that was called, else by encode()
+  std::int64_t overflow = 0;   // finite inputs, or scales, that the type they are stored in would make infinite
+
+  void add(const EncodeCounts& other) noexcept {
+    nonfinite += other.nonfinite;
+    overflow += other.overflow;
+  }
+};
+
+// Which of the text form's options an encoding has.
+struct CodecOptions {
+  bool granularity = false;  // tensor, channel, gN, bRxC
+  bool mapping = false;      // sym with narrow, full or signed; asym
+  bool activation = false;
+};
+
+struct Codec {
+  std::string_view name;
+  CodecOptions options;
+  std::span<const SchemeInfo> (*schemes)();  // the NAMEs of parse_spec that mean this codec, with their defaults
+
+  // Throws: Usage for values that this encoding does not have.
+  void (*check)(const QuantSpec& spec);
+
+  // Throws: Usage for a form that this encoding does not have.
+  std::vector<PartInfo> (*parts)(const CodecRequest& request);
+  std::int64_t (*state_bytes)(const CodecRequest& request);  // memory of begin()'s state beyond a few hundred bytes
+  bool (*observes)(const CodecRequest& request);             // whether a first pass over the data is needed
+
+  // given: parameters to use instead of those of the data (then observes() does not matter), or null. Scales are
+  // rounded to their storage type. Throws: Usage for parameters that do not fit (their number, zero or infinite scales,
+  // zero points that are no codes).
+  std::unique_ptr<CodecState> (*begin)(const CodecRequest& request, const QParams* given);
+  // First pass: any tiles that cover the matrix once, any order, any thread. Returns counts like encode().
+  EncodeCounts (*observe)(CodecState& state, const Tile& tile, const float* x);
+  // Between the passes, once.
+  void (*settle)(CodecState& state);
+  // x is the tile's rows, adjacent. A tile may be part of a row only if two_pass, observes() or parameters were given;
+  // its first column is then a multiple of 32, and of 32 its width too unless it ends the row. Values that are not
+  // finite are counted, their codes unspecified.
+  EncodeCounts (*encode)(const CodecState& state, const Tile& tile, const float* x, PartSpans parts);
+  // After the last encode: the parts that are not tiled, in the order of parts() (tiled ones empty).
+  void (*finish)(const CodecState& state, PartSpans parts);
+
+  // Values of any tile: of the codes the tile's bytes, of other tiled parts the tile's rows at full width, other parts
+  // whole. Tiled or not follows from parts(request). A tile of packed codes has columns as encode() asks for.
+  void (*decode)(const CodecRequest& request, const Tile& tile, ConstPartSpans parts, float* y);
+};
+
+std::span<const Codec* const> all_codecs() noexcept;
+
+// Throws: Internal if unknown.
+const Codec& codec_of(const QuantSpec& spec);
+
+// Throws: Numeric saying what cannot be encoded, unless the counts are zero.
+void require_encodable(const EncodeCounts& counts, const QuantSpec& spec, std::string_view tensor_name);
+
+}  // namespace mq

@@ -1,0 +1,81 @@
+// What encodings with a scale for every block share: parts "scale" and "zero_point", parameters from one pass, from
+// two, or given, and the walk over a tile's strips. How codes are made and stored is each encoding's own.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <span>
+
+#include "src/block_ranges.hpp"
+#include "src/codecs/codec.hpp"
+#include "src/qparams.hpp"
+
+namespace mq {
+
+// The parameters of a strip's runs.
+struct StripParams {
+  std::array<float, kStripRuns> scale;
+  std::array<float, kStripRuns> zero_point;
+};
+
+class ScaledState final : public CodecState {
+ public:
+  ScaledState(const CodecRequest& request, const QParams* given);
+
+  const CodecRequest& request() const noexcept { return request_; }
+  const ParamRule& rule() const noexcept { return rule_; }
+
+  EncodeCounts observe(const Tile& tile, const float* x);
+  void settle();
+  void finish(PartSpans parts) const;
+
+  // Calls emit(strip, x of the strip, its parameters) for the strips of a tile, and gives the scale and zero point rows
+  // of the tile where those parts are tiled. emit may change the parameters.
+  template <class Emit>
+  EncodeCounts encode(const Tile& tile, const float* x, PartSpans parts, bool across_rows, Emit&& emit) const {
+    EncodeCounts counts = begin_tile(tile, parts);
+    StripParams params;
+    for_each_strip(request_.layout, tile, across_rows, [&](const Strip& strip) {
+      counts.add(params_of(tile, strip, x + strip.offset, parts, params));
+      emit(strip, x + strip.offset, params);
+    });
+    return counts;
+  }
+
+ private:
+  enum class Source { Data, Observed, Given };
+
+  void take(const QParams& given);
+  EncodeCounts begin_tile(const Tile& tile, PartSpans parts) const;
+  EncodeCounts params_of(const Tile& tile, const Strip& strip, const float* x, PartSpans parts,
+                         StripParams& params) const;
+  EncodeCounts choose(const Tile& tile, const Strip& strip, const float* x, PartSpans parts, StripParams& params) const;
+  void store(std::int64_t first_block, std::int64_t blocks, PartSpans parts) const;
+
+  CodecRequest request_;
+  ParamRule rule_;
+  Source source_ = Source::Data;
+  std::unique_ptr<BlockRanges> ranges_;  // while observing
+  std::vector<float> scales_;            // of all blocks, unless they follow from each strip
+  std::vector<std::uint8_t> zero_points_;
+  std::int64_t overflow_ = 0;
+};
+
+// Throws: Usage for values that no encoding with scales has.
+void check_scaled(const QuantSpec& spec);
+
+// The parts after "codes".
+void add_scale_parts(const CodecRequest& request, std::vector<PartInfo>& parts);
+
+std::int64_t scaled_state_bytes(const CodecRequest& request);
+bool scaled_observes(const CodecRequest& request);
+std::unique_ptr<CodecState> scaled_begin(const CodecRequest& request, const QParams* given);
+EncodeCounts scaled_observe(CodecState& state, const Tile& tile, const float* x);
+void scaled_settle(CodecState& state);
+void scaled_finish(const CodecState& state, PartSpans parts);
+
+// Scales and zero points of a strip from the stored parts.
+void load_params(const CodecRequest& request, const Tile& tile, const Strip& strip, ConstPartSpans parts,
+                 StripParams& params);
+
+}  // namespace mq

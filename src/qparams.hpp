@@ -1,0 +1,57 @@
+// From the range of a block to its scale and zero point: the arithmetic behind choose_qparams.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "mq/observer.hpp"
+#include "mq/quant_spec.hpp"
+
+namespace mq {
+
+// The storage type of the scales: Float32 where the spec does not say.
+inline DType scale_dtype_of(const QuantSpec& spec) noexcept {
+  return spec.scale_dtype.value_or(DType::Float32);
+}
+
+// The smallest positive value of a scale type whose reciprocal is finite in float32.
+float smallest_scale(DType dtype) noexcept;
+
+// Rounds n scales to the storage type in place and raises those below smallest_scale, keeping their sign. Returns how
+// many became infinite.
+std::int64_t round_scales(DType dtype, float* scales, std::size_t n);
+
+// Writes n scales that are exact in the storage type as its bytes, and back.
+void store_scales(DType dtype, const float* scales, std::size_t n, std::byte* to);
+void load_scales(DType dtype, const std::byte* from, std::size_t n, float* scales);
+
+// What a spec says about scales and zero points, ready for use on many blocks.
+class ParamRule {
+ public:
+  // Throws: Usage for encodings without scales.
+  explicit ParamRule(const QuantSpec& spec);
+
+  // Scale of a block with finite range, before it is rounded to its storage type.
+  float scale(float lo, float hi) const noexcept;
+  // Zero point of that block, given the scale as stored.
+  float zero_point(float lo, float stored_scale) const noexcept;
+
+  // Whether every block has its own zero point.
+  bool has_zero_points() const noexcept { return asymmetric_; }
+  // The zero point of all blocks otherwise.
+  float common_zero_point() const noexcept { return common_zero_; }
+
+  // Codes lie in [code_min, code_max].
+  float code_min() const noexcept { return code_min_; }
+  float code_max() const noexcept { return code_max_; }
+
+ private:
+  bool asymmetric_ = false;
+  bool signed_range_ = false;
+  float divisor_ = 1;
+  float common_zero_ = 0;
+  float code_min_ = 0;
+  float code_max_ = 0;
+};
+
+}  // namespace mq
