@@ -14,7 +14,7 @@ namespace mq {
 struct TensorComparison {
   std::string name;
   Shape shape;
-  std::string spec;               // how the second one stores it: "int8:channel=0:sym:narrow", or its type
+  std::string spec;               // how the second one stores it: "int8:channel=0:sym", or its type
   bool quantized = false;         // in the second checkpoint
   ErrorStats error;               // second against first
   std::int64_t worst_channel = 0;   // row of the matrix [out, rest] with the lowest SQNR

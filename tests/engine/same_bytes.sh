@@ -1,0 +1,47 @@
+#!/bin/sh
+# One input, one plan, one output: the same bytes with every instruction set this machine has and any number of threads.
+# Usage: same_bytes.sh MQ_CONVERT INPUT [SCHEME...]     INPUT: a file or a model folder
+set -eu
+program=$1
+input=$2
+shift 2
+if [ ! -e "$input" ]; then
+  echo "skipped: $input is not here (set MQ_SHARED_DIR)"
+  exit 77
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+suffix=.safetensors
+[ ! -d "$input" ] || suffix=
+
+# The sums of all files of an output, without its own name.
+sums() {
+  (cd "$work" && find "$1"* -type f -exec sha256sum {} + | sed "s/ $1/ out/" | sort -k 2)
+}
+
+count=0
+for scheme in "$@"; do
+  first=
+  for isa in reference avx2 avx512bw neon; do
+    for threads in 1 2 7; do
+      [ "$isa" = reference ] || [ "$threads" = 2 ] || continue
+      out=run-$isa-$threads
+      status=0
+      MQ_FORCE_ISA=$isa "$program" quantize "$input" "$work/$out$suffix" --scheme "$scheme" --threads "$threads" \
+        --no-sync >/dev/null 2>"$work/error" || status=$?
+      if [ "$status" -eq 2 ] && grep -q "$isa" "$work/error"; then continue; fi  # not of this machine
+      [ "$status" -eq 0 ] || { cat "$work/error"; exit 1; }
+      sums "$out" >"$work/sums"
+      if [ -z "$first" ]; then
+        first=$out
+        cp "$work/sums" "$work/expected"
+      elif ! diff "$work/expected" "$work/sums"; then
+        echo "$scheme: $first and $out differ"
+        exit 1
+      fi
+      rm -rf "${work:?}/$out"*
+      count=$((count + 1))
+    done
+  done
+done
+echo "$count runs over $# schemes, equal bytes"

@@ -1,0 +1,281 @@
+#include "tools/mq-convert/args.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mq/error.hpp"
+#include "mq/executor.hpp"
+#include "mq/version.hpp"
+#include "src/nearest.hpp"
+#include "tools/mq-convert/args_common.hpp"
+#include "tools/mq-convert/help.hpp"
+
+namespace mq::tool {
+namespace {
+
+struct VerbInfo {
+  Verb verb;
+  std::string_view name;
+  const char* help;
+};
+constexpr std::array kVerbs = {
+    VerbInfo{Verb::Quantize, "quantize", "Make a checkpoint smaller by storing its weights with fewer bits."},
+    VerbInfo{Verb::Dequantize, "dequantize", "Turn quantized weights back into floats."},
+    VerbInfo{Verb::Convert, "convert", "Write the same tensors into another container."},
+    VerbInfo{Verb::Info, "info", "Show what is in a checkpoint, or look into one tensor."},
+    VerbInfo{Verb::Compare, "compare", "Measure how far one checkpoint is from another, tensor by tensor."},
+    VerbInfo{Verb::Validate, "validate", "Check that a checkpoint is whole and its numbers are sane."},
+    VerbInfo{Verb::Schemes, "schemes", "List the encodings, with bits per weight and who loads them."},
+};
+
+[[noreturn]] void fail(std::string_view option, std::string expected, const std::string& found) {
+  throw Error({.code = ErrorCode::Usage,
+               .message = std::string(option),
+               .expected = std::move(expected),
+               .found = found.empty() ? "nothing" : printable(found)});
+}
+
+CLI::Option* configure(CLI::Option* option, const char* group, const char* value) {
+  return option->group(group)->option_text(value)->allow_extra_args(false);
+}
+
+void add_path(CLI::App& app, const char* name, const char* help, std::filesystem::path& target) {
+  app.add_option_function<std::string>(name, [&target](const std::string& text) { target = text; }, help)
+      ->group(kGeneral)
+      ->option_text(std::string(name).find(',') == std::string::npos ? "" : "OUT");
+}
+
+void add_general(CLI::App& app, Options& options) {
+  app.set_help_flag("-h,--help", "print this text")->group(kGeneral);
+  add_flag(app, kGeneral, "--json", "print one JSON object on stdout instead of text, on failure too", options.json);
+  if (options.verb == Verb::Schemes) return;
+  add_flag(app, kGeneral, "--verbose", "one line for every tensor, however many there are", options.verbose);
+  add_value(app, kGeneral, "--threads", "N", "threads to use (default: the processors this process may use)",
+            [&](const std::string& text) {
+              options.threads = static_cast<int>(std::min<std::int64_t>(parse_integer("--threads", text, 1), 4096));
+            });
+  add_value(app, kGeneral, "--root", "KEYS",
+            "where the tensors are in a file that holds more than one state dict, keys joined with dots; a single "
+            "dot: everything (default: found by itself)",
+            [&](const std::string& text) { options.open.root = text; });
+}
+
+void add_conversion(CLI::App& app, Options& options) {
+  using Task = Recipe::Task;
+  add_path(app, "IN", "the checkpoint to read: a file, or a directory as Hugging Face saves it", options.in);
+  add_path(app, "OUT,-o,--out", "what to write; without a suffix it is a directory", options.out);
+  if (options.verb == Verb::Quantize) {
+    options.recipe.task = Task::Quantize;
+    add_quantize_options(app, options);
+  } else if (options.verb == Verb::Dequantize) {
+    options.recipe.task = Task::Dequantize;
+    add_value(app, kEncoding, "--dtype", "DTYPE", "type of the dequantized tensors (default: that of the original)",
+              [&](const std::string& text) { options.recipe.dtype = parse_type("--dtype", text); });
+    app.footer("Examples:\n  mq-convert dequantize Llama-3.2-1B-int4 Llama-3.2-1B-again\n"
+               "  mq-convert dequantize small.safetensors floats.safetensors --dtype f32");
+  } else {
+    options.recipe.task = Task::Copy;
+    app.footer("Example:\n  mq-convert convert model.pt model.safetensors");
+  }
+  add_output_options(app, options);
+}
+
+void add_reading(CLI::App& app, Options& options) {
+  if (options.verb == Verb::Compare) {
+    add_path(app, "ORIGINAL", "the reference", options.in);
+    add_path(app, "QUANTIZED", "what was made of it; quantized tensors are decoded, on either side", options.out);
+    add_value(app, kOutput, "--min-sqnr", "DB", "exit with 4 if a tensor has a lower signal-to-noise ratio",
+              [&](const std::string& text) { options.min_sqnr = parse_decibels("--min-sqnr", text); });
+    add_value(app, kOutput, "--min-channel-sqnr", "DB", "exit with 4 if a channel of a tensor has a lower one",
+              [&](const std::string& text) {
+                options.min_channel_sqnr = parse_decibels("--min-channel-sqnr", text);
+              });
+    app.footer("SQNR is 10 log10(signal power / noise power): about 40 dB for good 8-bit weights, 20 dB for 4 bits.\n"
+               "With a limit, tensors that are missing or cannot be compared fail too.\n\n"
+               "Example:\n  mq-convert compare model.pt model-int8.safetensors --min-sqnr 35");
+  } else if (options.verb != Verb::Schemes) {
+    add_path(app, "FILE", "the checkpoint to read: a file, or a directory as Hugging Face saves it", options.in);
+  }
+  if (options.verb == Verb::Info) {
+    add_value(app, kOutput, "--tensor", "NAME",
+              "look into this tensor: its encoding, ranges of scales and zero points, a histogram, first values",
+              [&](const std::string& text) { options.tensor = text; });
+  }
+  if (options.verb == Verb::Validate) {
+    app.footer("Exit code 4 if something is wrong with the checkpoint, 6 if it cannot be read at all.");
+  }
+}
+
+// CLI11's exceptions, in the words of this tool.
+[[noreturn]] void rethrow(const CLI::ParseError& error, const CLI::App& command, const std::string& hint) {
+  std::string what = error.what();
+  if (const std::size_t line = what.find('\n'); line != std::string::npos) what.resize(line);
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    const std::vector<std::string> extra = command.remaining();
+    const std::string word = extra.empty() ? what : extra.front();
+    const bool is_option = word.size() > 1 && word.front() == '-';
+    std::vector<std::string> names;
+    for (const CLI::Option* option : command.get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+    const std::vector<std::string_view> views(names.begin(), names.end());
+    const std::string near = is_option ? did_you_mean(word, views) : "";
+    throw Error({.code = ErrorCode::Usage,
+                 .message = (is_option ? "unknown option " : "one argument too many: ") + printable(word),
+                 .hint = near.empty() ? hint : near + " " + hint});
+  }
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) what = what.substr(0, what.find(':')) + " needs a value";
+  throw Error({.code = ErrorCode::Usage, .message = what, .hint = hint});
+}
+
+Error missing(std::string what, const std::string& hint) {
+  return Error({.code = ErrorCode::Usage, .message = "missing " + std::move(what), .hint = hint});
+}
+
+void check_paths(const Options& options, const std::string& hint) {
+  if (options.verb == Verb::Schemes) return;
+  const bool compares = options.verb == Verb::Compare;
+  const bool converts = options.verb <= Verb::Convert;
+  if (options.in.empty()) throw missing(compares ? "ORIGINAL" : converts ? "IN" : "FILE", hint);
+  if (!options.out.empty()) return;
+  if (compares) throw missing("QUANTIZED", hint);
+  if (converts && !options.dry_run) throw missing("OUT", hint);
+}
+
+const VerbInfo& verb_named(int argc, const char* const* argv) {
+  constexpr const char* kHint = "see mq-convert --help";
+  std::vector<std::string_view> names;
+  for (const VerbInfo& info : kVerbs) names.push_back(info.name);
+  if (argc < 2) throw missing("command", kHint);
+  for (const VerbInfo& info : kVerbs) {
+    if (info.name == argv[1]) return info;
+  }
+  const std::string near = did_you_mean(argv[1], names);
+  const bool is_option = argv[1][0] == '-';
+  throw Error({.code = ErrorCode::Usage,
+               .message = (is_option ? "expected a command before " : "unknown command ") + printable(argv[1]),
+               .hint = near.empty() ? kHint : near});
+}
+
+bool is_global(std::string_view word) { return word == "-h" || word == "--help" || word == "--version"; }
+
+}  // namespace
+
+std::string_view to_string(Verb verb) noexcept { return kVerbs[static_cast<std::size_t>(verb)].name; }
+
+bool wants_json(int argc, const char* const* argv) noexcept {
+  return std::any_of(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; });
+}
+
+CLI::Option* add_value(CLI::App& app, const char* group, const char* name, const char* value, const char* help,
+                       std::function<void(const std::string&)> take) {
+  return configure(app.add_option_function<std::string>(name, std::move(take), help), group, value);
+}
+
+CLI::Option* add_list(CLI::App& app, const char* group, const char* name, const char* value, const char* help,
+                      std::function<void(const std::string&)> take) {
+  const auto take_all = [take = std::move(take)](const std::vector<std::string>& values) {
+    for (const std::string& text : values) take(text);
+  };
+  return configure(app.add_option_function<std::vector<std::string>>(name, take_all, help), group, value);
+}
+
+CLI::Option* add_flag(CLI::App& app, const char* group, const char* name, const char* help, bool& target) {
+  return app.add_flag(name, target, help)->group(group);
+}
+
+std::int64_t parse_integer(std::string_view option, const std::string& text, std::int64_t least) {
+  std::int64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, problem] = std::from_chars(text.data(), end, value);
+  if (problem != std::errc{} || stop != end || value < least) {
+    fail(option, "a whole number of at least " + std::to_string(least), text);
+  }
+  return value;
+}
+
+double parse_decibels(std::string_view option, const std::string& text) {
+  double value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, problem] = std::from_chars(text.data(), end, value);
+  if (problem != std::errc{} || stop != end || !(value > -1000 && value < 1000)) {
+    fail(option, "a number of decibels, as in 30 or 18.5", text);
+  }
+  return value;
+}
+
+DType parse_type(std::string_view option, const std::string& text) {
+  const std::optional<DType> dtype = parse_dtype(text);
+  if (!dtype || !info(*dtype).is_float) fail(option, "a float type: f32, f16 or bf16", text);
+  return *dtype;
+}
+
+std::size_t parse_word(std::string_view option, const std::string& text, const std::vector<std::string_view>& words) {
+  const auto found = std::find(words.begin(), words.end(), text);
+  std::string expected;
+  for (const std::string_view word : words) {
+    expected += expected.empty() ? "" : word == words.back() ? " or " : ", ";
+    expected += word;
+  }
+  if (found == words.end()) fail(option, expected, text);
+  return static_cast<std::size_t>(found - words.begin());
+}
+
+void add_output_options(CLI::App& app, Options& options) {
+  add_value(app, kOutput, "--to", "safetensors|pt|gguf", "container of OUT (default: by its suffix)",
+            [&](const std::string& text) {
+              parse_word("--to", text, {"safetensors", "pt", "gguf"});
+              options.to = text;
+            });
+  add_flag(app, kOutput, "--overwrite", "replace OUT if it exists", options.overwrite);
+  add_flag(app, kOutput, "--dry-run", "print the plan and the exact size, write nothing", options.dry_run);
+  add_flag(app, kOutput, "--sha256", "record SHA-256 digests of the input's tensors instead of XXH3-128",
+           options.recipe.sha256);
+  app.add_flag_callback("--no-sync", [&] { options.sync = false; },
+                        "do not wait until the data has reached the disk: faster, but a power cut may lose OUT")
+      ->group(kOutput);
+}
+
+Options parse_args(int argc, const char* const* argv) {
+  Options options;
+  CLI::App app("Quantizes PyTorch and safetensors checkpoints, without Python.", "mq-convert");
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.set_help_flag("-h,--help", "print this text; after a command, its options")->group(kGeneral);
+  app.set_version_flag("--version", std::string("mq-convert ") + kVersion, "print the version")->group(kGeneral);
+  const bool global = argc >= 2 && is_global(argv[1]);
+  const VerbInfo* const chosen = global ? nullptr : &verb_named(argc, argv);
+  CLI::App* command = &app;
+  for (const VerbInfo& info : kVerbs) {
+    CLI::App* const sub = app.add_subcommand(std::string(info.name), info.help);
+    if (&info == chosen) command = sub;
+  }
+  if (chosen != nullptr) {
+    options.verb = chosen->verb;
+    if (options.verb <= Verb::Convert) {
+      add_conversion(*command, options);
+    } else {
+      add_reading(*command, options);
+    }
+    add_general(*command, options);
+  }
+  const std::string hint = "see mq-convert " + std::string(chosen ? chosen->name : "") + (chosen ? " --help" : "--help");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    options.message = app.help();
+  } catch (const CLI::CallForVersion& version) {
+    options.message = std::string(version.what()) + '\n';
+  } catch (const CLI::ParseError& error) {
+    rethrow(error, *command, hint);
+  }
+  if (options.message.empty()) check_paths(options, hint);
+  if (options.threads == 0) options.threads = usable_processors();
+  return options;
+}
+
+}  // namespace mq::tool

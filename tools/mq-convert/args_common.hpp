@@ -1,0 +1,38 @@
+// Building blocks of the command line, shared by its verbs.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tools/mq-convert/options.hpp"
+
+namespace mq::tool {
+
+inline constexpr const char* kSelection = "Which tensors";
+inline constexpr const char* kEncoding = "How they are stored";
+inline constexpr const char* kOutput = "Output";
+inline constexpr const char* kGeneral = "General";
+
+// An option with one value. take runs after the whole line is parsed and may throw an Error.
+CLI::Option* add_value(CLI::App& app, const char* group, const char* name, const char* value, const char* help,
+                       std::function<void(const std::string&)> take);
+// An option that may be given several times, one value each.
+CLI::Option* add_list(CLI::App& app, const char* group, const char* name, const char* value, const char* help,
+                      std::function<void(const std::string&)> take);
+CLI::Option* add_flag(CLI::App& app, const char* group, const char* name, const char* help, bool& target);
+
+// Throws: Usage naming the option.
+std::int64_t parse_integer(std::string_view option, const std::string& text, std::int64_t least);
+double parse_decibels(std::string_view option, const std::string& text);
+DType parse_type(std::string_view option, const std::string& text);
+// One of the words; its index.
+std::size_t parse_word(std::string_view option, const std::string& text, const std::vector<std::string_view>& words);
+
+void add_output_options(CLI::App& app, Options& options);
+void add_quantize_options(CLI::App& app, Options& options);
+
+}  // namespace mq::tool

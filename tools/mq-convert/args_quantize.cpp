@@ -1,0 +1,89 @@
+// The options of `quantize`, which is most of the command line.
+#include <array>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tools/mq-convert/args_common.hpp"
+
+namespace mq::tool {
+namespace {
+
+void add_selection(CLI::App& app, Options& options) {
+  Recipe& recipe = options.recipe;
+  add_list(app, kSelection, "--only", "PATTERN", "quantize nothing but tensors that match; may be given several times",
+           [&](const std::string& text) { recipe.only.push_back(text); });
+  add_list(app, kSelection, "--include", "PATTERN",
+           "quantize these too, although they are kept by default (embeddings, the output head, small tensors)",
+           [&](const std::string& text) { recipe.include.push_back(text); });
+  add_list(app, kSelection, "--exclude", "PATTERN", "keep these, whatever else says",
+           [&](const std::string& text) { recipe.exclude.push_back(text); });
+  add_list(app, kSelection, "--rule", "PATTERN=SCHEME|keep",
+           "a scheme of their own for tensors that match; the first matching rule decides",
+           [&](const std::string& text) { recipe.rules.push_back(parse_rule(text)); });
+  add_value(app, kSelection, "--min-numel", "N", "keep tensors with fewer elements than this (default 512)",
+            [&](const std::string& text) { recipe.min_numel = parse_integer("--min-numel", text, 0); });
+  add_flag(app, kSelection, "--allow-unknown",
+           "go on where tensors of no known kind, which are kept, are more than 5 % of all bytes",
+           recipe.allow_unknown);
+}
+
+void add_encoding(CLI::App& app, Options& options) {
+  Recipe& recipe = options.recipe;
+  CLI::Option* scheme =
+      add_value(app, kEncoding, "--scheme", "SCHEME", "the encoding (default int8); `mq-convert schemes` lists all",
+                [&](const std::string& text) { recipe.scheme = parse_spec(text); });
+  add_value(app, kEncoding, "--bits", "N", "short for --scheme intN",
+            [&, scheme](const std::string& text) {
+              if (scheme->count() > 0) throw Error(ErrorCode::Usage, "--bits and --scheme exclude each other");
+              recipe.scheme = parse_spec("int" + std::to_string(parse_integer("--bits", text, 1)));
+            });
+  add_value(app, kEncoding, "--if-indivisible", "error|keep|channel",
+            "what to do with a weight whose rows the group size does not divide: stop, keep it, or give it one scale "
+            "per channel (default error)",
+            [&](const std::string& text) {
+              recipe.if_indivisible =
+                  static_cast<IfIndivisible>(parse_word("--if-indivisible", text, {"error", "keep", "channel"}));
+            });
+  add_value(app, kEncoding, "--scale-dtype", "DTYPE",
+            "type of the stored scales: f32, f16 or bf16 (default: what the output's layout asks for, usually the "
+            "model's own type)",
+            [&](const std::string& text) { recipe.scale_dtype = parse_type("--scale-dtype", text); });
+  add_value(app, kEncoding, "--keep", "same|fp16|bf16",
+            "type of float tensors that are not quantized (default same: their own)", [&](const std::string& text) {
+              constexpr std::array<std::optional<DType>, 3> kTypes = {std::nullopt, DType::Float16, DType::BFloat16};
+              recipe.keep = kTypes[parse_word("--keep", text, {"same", "fp16", "bf16"})];
+            });
+  add_value(app, kEncoding, "--effort", "fast",
+            "how hard to search for scales; fast, rounding to the nearest code, is the only effort so far (default)",
+            [](const std::string& text) { parse_word("--effort", text, {"fast"}); });
+}
+
+constexpr const char* kFooter =
+    R"(SCHEME is NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed][+ACTIVATION]
+  int8                      8-bit integers, one scale per output channel, symmetric
+  int4                      4-bit integers, one scale per 128 weights (g128), symmetric
+  int4:g32:asym             one scale and one zero point per 32 weights
+  int8:tensor               one scale for a whole tensor
+  fp8_e4m3, fp16, bf16      8-bit floats with a scale per channel; plain casts
+
+PATTERN is a glob on the whole name (* crosses dots), re:REGEX, or kind:KIND with KIND one of
+  linear conv conv_transpose conv1d recurrent experts embedding head norm router bias vector not_float unknown
+Precedence: --exclude, the first matching --rule, --include, defaults. A pattern that matches nothing is an error.
+
+Examples:
+  mq-convert quantize model.pt model-int8.safetensors
+  mq-convert quantize Llama-3.2-1B Llama-3.2-1B-int4 --scheme int4:g128
+  mq-convert quantize model.pt small.safetensors --bits 4 --rule 'kind:conv=int8' --exclude 'head.*'
+  mq-convert quantize model.pt small.safetensors --bits 4 --dry-run)";
+
+}  // namespace
+
+void add_quantize_options(CLI::App& app, Options& options) {
+  add_encoding(app, options);
+  add_selection(app, options);
+  app.footer(kFooter);
+}
+
+}  // namespace mq::tool

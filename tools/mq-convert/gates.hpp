@@ -1,0 +1,25 @@
+// What compare and validate hold against a checkpoint.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mq/compare.hpp"
+#include "mq/error.hpp"
+#include "mq/validate.hpp"
+#include "tools/mq-convert/options.hpp"
+
+namespace mq::tool {
+
+// Whether a channel has next to nothing left of its values although the tensor as a whole looks well.
+bool has_lost_channel(const TensorComparison& tensor);
+
+// One error for each tensor that misses a limit of the options, or cannot be held against one because it is missing or
+// differs in shape. Empty if no limit was given.
+std::vector<Error> missed_limits(const Comparison& comparison, const Options& options);
+
+// The failures of a validation as one error, if there are any.
+std::optional<Error> failure_of(const Validation& validation, const Options& options);
+
+}  // namespace mq::tool

@@ -1,0 +1,147 @@
+// mq-convert: the command line of mono-quant. Each command is a few calls of the library, all of them in this file.
+#include <exception>
+#include <memory>
+#include <new>
+#include <optional>
+
+#include "mq/mq.hpp"
+#include "tools/mq-convert/args.hpp"
+#include "tools/mq-convert/cancel.hpp"
+#include "tools/mq-convert/console.hpp"
+#include "tools/mq-convert/gates.hpp"
+#include "tools/mq-convert/inspect.hpp"
+#include "tools/mq-convert/progress.hpp"
+#include "tools/mq-convert/schemes.hpp"
+#include "tools/mq-convert/target.hpp"
+
+namespace mq::tool {
+namespace {
+
+// Threads for a command, and the way to stop them with a signal.
+struct Workers {
+  explicit Workers(int threads) : pool(make_thread_executor(threads)), executor(*pool) {}
+
+  std::unique_ptr<Executor> pool;
+  CancellableExecutor executor;
+};
+
+// quantize, dequantize and convert: open, plan, and write the plan.
+int run_conversion(Options& options, Console& console) {
+  const std::unique_ptr<Checkpoint> input = open_checkpoint(options.in, options.open);
+  const Target target = choose_target(options, *input);
+  std::unique_ptr<CheckpointWriter> writer;  // creates nothing before it begins
+  if (!target.path.empty()) {
+    writer = create_checkpoint(target.path, target.format, {.overwrite = options.overwrite, .sync = options.sync});
+  }
+
+  const bool copies = options.recipe.task == Recipe::Task::Copy;
+  options.recipe.format = target.format;
+  const Source source = describe(*input, copies ? Recognise::Nothing : Recognise::Quantized);
+  const Plan plan = make_plan(source, options.recipe);
+  console.show("input", InputSummary{*input});
+  console.show("plan", plan);
+  if (options.dry_run) {
+    if (!console.json()) console.print("dry run: nothing is written\n");
+    return console.finish(options.verb);
+  }
+
+  Workers workers(options.threads);
+  ProgressLine line(!console.json());
+  const ConvertOptions watch{.progress = [&](const Progress& progress) {
+    line.show(progress);
+    return stop_signal() == 0;
+  }};
+  const Report report = convert(*input, plan, *writer, workers.executor, watch);
+  line.clear();
+  console.show("result", Result{plan, report, target.path});
+  return console.finish(options.verb);
+}
+
+int run_info(const Options& options, Console& console) {
+  const std::unique_ptr<Checkpoint> input = open_checkpoint(options.in, options.open);
+  const Source source = describe(*input);
+  if (options.tensor.empty()) {
+    console.show("input", InputSummary{*input});
+    console.show("contents", Contents{*input, source});
+  } else {
+    Workers workers(options.threads);
+    console.show("tensor", inspect(*input, source, options.tensor, workers.executor));
+  }
+  return console.finish(options.verb);
+}
+
+int run_compare(const Options& options, Console& console) {
+  const std::unique_ptr<Checkpoint> original = open_checkpoint(options.in, options.open);
+  const std::unique_ptr<Checkpoint> quantized = open_checkpoint(options.out);
+  Workers workers(options.threads);
+  const Comparison comparison = compare(*original, *quantized, workers.executor);
+  console.show("comparison", Compared{comparison});
+  const std::vector<Error> missed = missed_limits(comparison, options);
+  return missed.empty() ? console.finish(options.verb) : console.finish_failed(options.verb, missed);
+}
+
+int run_validate(const Options& options, Console& console) {
+  const std::unique_ptr<Checkpoint> input = open_checkpoint(options.in, options.open);
+  Workers workers(options.threads);
+  const Validation validation = validate(*input, workers.executor);
+  console.show("validation", validation);
+  const std::optional<Error> failure = failure_of(validation, options);
+  return failure ? console.finish_failed(options.verb, {&*failure, 1}) : console.finish(options.verb);
+}
+
+int run_schemes(const Options& options, Console& console) {
+  console.show("schemes", list_schemes());
+  return console.finish(options.verb);
+}
+
+int run(Options& options, Console& console) {
+  switch (options.verb) {
+    case Verb::Quantize:
+    case Verb::Dequantize:
+    case Verb::Convert:
+      return run_conversion(options, console);
+    case Verb::Info:
+      return run_info(options, console);
+    case Verb::Compare:
+      return run_compare(options, console);
+    case Verb::Validate:
+      return run_validate(options, console);
+    case Verb::Schemes:
+      break;
+  }
+  return run_schemes(options, console);
+}
+
+int run_command_line(int argc, char** argv, Console& console) {
+  Options options = parse_args(argc, argv);
+  if (!options.message.empty()) {
+    console.print(options.message);
+    return 0;
+  }
+  console.set_verbose(options.verbose);
+  catch_signals();
+  return run(options, console);
+}
+
+// Every failure ends here, as one line or one JSON object and an exit code.
+int guarded_main(int argc, char** argv) {
+  Console console(wants_json(argc, argv));
+  try {
+    return run_command_line(argc, argv, console);
+  } catch (const Error& error) {
+    const int code = console.fail(error);
+    return error.code() == ErrorCode::Cancelled && stop_signal() != 0 ? 128 + stop_signal() : code;
+  } catch (const std::bad_alloc&) {
+    return console.fail(Error(ErrorCode::Io, "not enough memory"));
+  } catch (const std::exception& unexpected) {
+    return console.fail(Error(ErrorCode::Internal, std::string("unexpected: ") + unexpected.what()));
+  }
+}
+
+}  // namespace
+}  // namespace mq::tool
+
+int main(int argc, char** argv) {
+  mq::tool::reserve_standard_streams();
+  return mq::tool::guarded_main(argc, argv);
+}

@@ -1,0 +1,37 @@
+// What the command line asked for: plain values.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "mq/checkpoint.hpp"
+#include "mq/plan.hpp"
+
+namespace mq::tool {
+
+enum class Verb { Quantize, Dequantize, Convert, Info, Compare, Validate, Schemes };
+
+struct Options {
+  Verb verb = Verb::Info;
+  std::string message = {};  // --help and --version: printed instead of running a verb
+
+  std::filesystem::path in = {};   // compare: the original
+  std::filesystem::path out = {};  // compare: the quantized one
+  OpenOptions open = {};
+  Recipe recipe = {};
+  std::string to = {};  // container of OUT; empty: by its suffix
+  bool overwrite = false;
+  bool sync = true;
+  bool dry_run = false;
+
+  std::string tensor = {};  // info: the one to look into
+  std::optional<double> min_sqnr = {};
+  std::optional<double> min_channel_sqnr = {};
+
+  int threads = 0;  // 0: as many as this process may use
+  bool json = false;
+  bool verbose = false;
+};
+
+}  // namespace mq::tool

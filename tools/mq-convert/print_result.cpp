@@ -1,0 +1,100 @@
+#include <algorithm>
+#include <cmath>
+
+#include "mq/error.hpp"
+#include "tools/mq-convert/table.hpp"
+#include "tools/mq-convert/text.hpp"
+#include "tools/mq-convert/views.hpp"
+
+namespace mq::tool {
+namespace {
+
+constexpr std::size_t kWorstShown = 10;
+
+// Indices of the quantized steps, lowest SQNR first.
+std::vector<std::size_t> worst_first(const Result& result) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < result.plan.steps.size(); ++i) {
+    if (result.plan.steps[i].quantizes()) order.push_back(i);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return result.report.steps[a].error.sqnr_db() < result.report.steps[b].error.sqnr_db();
+  });
+  return order;
+}
+
+std::string error_table(const Result& result, bool all) {
+  const std::vector<std::size_t> order = worst_first(result);
+  if (order.empty()) return {};
+  const std::size_t shown = all ? order.size() : std::min(order.size(), kWorstShown);
+  Table table({{"tensor"}, {"scheme"}, {"SQNR", true}, {"max error", true}, {"bytes", true}, {"after", true}});
+  for (std::size_t i = 0; i < shown; ++i) {
+    const Step& step = result.plan.steps[order[i]];
+    const ErrorStats& error = result.report.steps[order[i]].error;
+    table.add({printable(step.id), to_string(step.spec), decibels(error.sqnr_db()), small_number(error.max_error),
+               human_bytes(step.input_bytes), human_bytes(step.output_bytes)});
+  }
+  std::string text = '\n' + table.text();
+  if (shown < order.size()) text += "(the worst " + std::to_string(shown) + "; --verbose lists all)\n";
+  return text + "total: " + decibels(result.report.total.sqnr_db()) + " over " +
+         plural(static_cast<std::int64_t>(order.size()), "quantized tensor") + '\n';
+}
+
+// Of tensors that lost so much that the model may not work.
+std::string warnings(const Result& result) {
+  const std::vector<std::string>& names = result.report.warnings;
+  if (names.empty()) return {};
+  std::string text = "warning: below 10 dB, where a tenth of the signal is noise: ";
+  for (std::size_t i = 0; i < std::min(names.size(), kWorstShown); ++i) text += (i > 0 ? ", " : "") + printable(names[i]);
+  if (names.size() > kWorstShown) text += " and " + std::to_string(names.size() - kWorstShown) + " more";
+  return text + "; use more bits or smaller groups for them (--rule)\n";
+}
+
+std::string loads_in_line(const Plan& plan) {
+  if (plan.recipe.task != Recipe::Task::Quantize) return {};
+  const bool quantizes =
+      std::any_of(plan.steps.begin(), plan.steps.end(), [](const Step& step) { return step.quantizes(); });
+  if (!quantizes) return "loads in: anything that reads safetensors\n";
+  std::string names;
+  for (const std::string& name : plan.loads_in) names += (names.empty() ? "" : ", ") + name;
+  return "loads in: " + (names.empty() ? std::string("mq only") : names) + '\n';
+}
+
+}  // namespace
+
+json::Value to_json(const ErrorStats& error) {
+  json::Value value;
+  value.set("sqnr_db", error.sqnr_db());
+  value.set("mse", error.mse());
+  value.set("cosine", error.cosine());
+  value.set("max_error", error.max_error);
+  return value;
+}
+
+std::string to_text(const Result& result, const Style& style) {
+  std::string text = error_table(result, style.verbose);
+  text += warnings(result);
+  text += "wrote: " + printable(result.path.string(), 4096) + ", " + human_bytes(result.report.output_bytes) + " (" +
+          human_count(result.report.output_bytes) + " bytes)\n";
+  return text + loads_in_line(result.plan);
+}
+
+json::Value to_json(const Result& result) {
+  json::Array tensors;
+  for (const std::size_t i : worst_first(result)) {
+    json::Value value;
+    value.set("name", result.plan.steps[i].id);
+    value.set("spec", to_string(result.plan.steps[i].spec));
+    value.set("error", to_json(result.report.steps[i].error));
+    tensors.push_back(std::move(value));
+  }
+  json::Value value;
+  value.set("path", result.path.string());
+  value.set("size_bytes", result.report.output_bytes);
+  value.set("total", result.report.total.numel > 0 ? to_json(result.report.total) : json::Value());
+  value.set("tensors", std::move(tensors));
+  value.set("warnings", string_array(result.report.warnings));
+  return value;
+}
+
+}  // namespace mq::tool

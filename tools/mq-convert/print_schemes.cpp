@@ -1,0 +1,35 @@
+#include "tools/mq-convert/table.hpp"
+#include "tools/mq-convert/text.hpp"
+#include "tools/mq-convert/views.hpp"
+
+namespace mq::tool {
+
+std::string to_text(const std::vector<SchemeRow>& schemes, const Style&) {
+  Table table({{"scheme"}, {"bits/weight", true}, {"stands for"}, {"loads in"}, {"description"}});
+  for (const SchemeRow& scheme : schemes) {
+    std::string loads_in;
+    for (const std::string& name : scheme.loads_in) loads_in += (loads_in.empty() ? "" : ", ") + name;
+    table.add({scheme.name, fixed(scheme.bits_per_weight, 3), scheme.spec, loads_in.empty() ? "mq only" : loads_in,
+               scheme.description});
+  }
+  return table.text() +
+         "\nBits per weight are those of a 4096 x 4096 weight of a bfloat16 model, scales included.\n"
+         "Every part can be changed: NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed]"
+         "[+ACTIVATION],\nfor example int4:g32:asym or int8+int8:token:dyn.\n";
+}
+
+json::Value to_json(const std::vector<SchemeRow>& schemes) {
+  json::Array rows;
+  for (const SchemeRow& scheme : schemes) {
+    json::Value row;
+    row.set("name", scheme.name);
+    row.set("spec", scheme.spec);
+    row.set("bits_per_weight", scheme.bits_per_weight);
+    row.set("description", scheme.description);
+    row.set("loads_in", string_array(scheme.loads_in));
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace mq::tool

@@ -1,0 +1,114 @@
+#include "tools/mq-convert/target.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "formats/format.hpp"
+#include "mq/error.hpp"
+#include "src/nearest.hpp"
+
+namespace mq::tool {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Suffix {
+  std::string_view suffix;
+  std::string_view container;  // as --to names it
+};
+constexpr std::array kSuffixes = {Suffix{".safetensors", "safetensors"}, Suffix{".pt", "pt"}, Suffix{".pth", "pt"},
+                                  Suffix{".bin", "pt"},                  Suffix{".gguf", "gguf"}};
+
+// What the last dot of a file name begins, if that looks like a suffix: letters only, so that the 2 of
+// "Llama-3.2-1B" begins none.
+std::string suffix_of(const fs::path& path) {
+  const std::string suffix = path.extension().string();
+  const auto is_letter = [](char c) { return ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z'); };
+  const bool letters = suffix.size() > 1 && std::all_of(suffix.begin() + 1, suffix.end(), is_letter);
+  return letters ? suffix : std::string();
+}
+
+std::string container_of(const std::string& suffix, const fs::path& path) {
+  std::vector<std::string_view> known;
+  for (const Suffix& row : kSuffixes) {
+    if (row.suffix == suffix) return std::string(row.container);
+    known.push_back(row.suffix);
+  }
+  const std::string near = did_you_mean(suffix, known);
+  throw Error({.code = ErrorCode::Usage,
+               .message = "the suffix names no container",
+               .file = path.string(),
+               .expected = ".safetensors for a file, or a name without a suffix for a directory",
+               .found = suffix,
+               .hint = near.empty() ? "--to safetensors writes a file whatever its name" : near});
+}
+
+void require_writable(const Target& target) {
+  std::string expected;
+  for (const formats::Format* format : formats::all_formats()) {
+    if (format->create == nullptr) continue;
+    if (format->name == target.format) return;
+    expected += (expected.empty() ? "" : ", ") + std::string(format->title) + " (" +
+                (format->suffix.empty() ? "a name without a suffix" : std::string(format->suffix)) + ")";
+  }
+  throw Error({.code = ErrorCode::Usage,
+               .message = "this container cannot be written yet",
+               .file = target.path.string(),
+               .expected = expected,
+               .found = target.format});
+}
+
+// The path without links and without "." and ".." as far as it exists.
+fs::path resolved(const fs::path& path) {
+  std::error_code error;
+  fs::path real = fs::weakly_canonical(path, error);
+  if (error) real = fs::absolute(path, error).lexically_normal();
+  // A slash at the end leaves an empty last component.
+  return real.has_filename() ? real : real.parent_path();
+}
+
+bool contains(const fs::path& folder, const fs::path& path) {
+  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first == folder.end();
+}
+
+[[noreturn]] void refuse(const fs::path& out, std::string message) {
+  throw Error({.code = ErrorCode::Usage,
+               .message = std::move(message),
+               .file = out.string(),
+               .hint = "the input is never modified: choose another OUT"});
+}
+
+// Compared by device and inode too: another name for the same file is the same file.
+void refuse_input(const fs::path& out, const Checkpoint& input) {
+  std::error_code error;
+  const fs::path real = resolved(out);
+  const fs::path whole = resolved(input.path());
+  if (real == whole || fs::equivalent(out, input.path(), error)) refuse(out, "the output is the input");
+  if (fs::is_directory(input.path(), error) && contains(whole, real)) refuse(out, "the output lies in the input");
+  for (const fs::path& file : input.files()) {
+    if (fs::equivalent(out, file, error)) refuse(out, "the output is a file of the input");
+    if (contains(real, resolved(file))) refuse(out, "the output is a directory that holds the input");
+  }
+}
+
+}  // namespace
+
+Target choose_target(const Options& options, const Checkpoint& input) {
+  std::error_code error;
+  if (options.out.empty()) {
+    return {{}, fs::is_directory(input.path(), error) ? "hf_safetensors" : "safetensors"};
+  }
+  refuse_input(options.out, input);
+  const bool directory = !options.out.has_filename() || fs::is_directory(options.out, error);
+  const std::string suffix = directory ? std::string() : suffix_of(options.out);
+  Target target{options.out, options.to};
+  if (target.format.empty() && !suffix.empty()) target.format = container_of(suffix, options.out);
+  if (target.format.empty() || (target.format == "safetensors" && suffix.empty())) target.format = "hf_safetensors";
+  require_writable(target);
+  return target;
+}
+
+}  // namespace mq::tool

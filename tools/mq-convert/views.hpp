@@ -1,0 +1,82 @@
+// What the verbs show: each value as text for people and as JSON for programs.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mq/checkpoint.hpp"
+#include "mq/compare.hpp"
+#include "mq/convert.hpp"
+#include "mq/plan.hpp"
+#include "mq/source.hpp"
+#include "mq/validate.hpp"
+#include "src/json.hpp"
+#include "tools/mq-convert/inspect.hpp"
+#include "tools/mq-convert/schemes.hpp"
+
+namespace mq::tool {
+
+struct Style {
+  bool verbose = false;  // every tensor, however many there are
+};
+
+// Tables longer than this are summed up unless every line was asked for.
+inline constexpr std::size_t kLongTable = 60;
+
+// A checkpoint in two lines: what it is and what of it is left out.
+struct InputSummary {
+  const Checkpoint& checkpoint;
+};
+
+// All tensors of a checkpoint.
+struct Contents {
+  const Checkpoint& checkpoint;
+  const Source& source;
+};
+
+struct Result {
+  const Plan& plan;
+  const Report& report;
+  std::filesystem::path path;
+};
+
+// Limits that compare was given, to say which tensors fall below.
+struct Compared {
+  const Comparison& comparison;
+};
+
+std::string to_text(const InputSummary& input, const Style& style);
+json::Value to_json(const InputSummary& input);
+
+std::string to_text(const Plan& plan, const Style& style);
+json::Value to_json(const Plan& plan);
+
+std::string to_text(const Result& result, const Style& style);
+json::Value to_json(const Result& result);
+
+std::string to_text(const Contents& contents, const Style& style);
+json::Value to_json(const Contents& contents);
+
+std::string to_text(const Inspection& inspection, const Style& style);
+json::Value to_json(const Inspection& inspection);
+
+std::string to_text(const Compared& compared, const Style& style);
+json::Value to_json(const Compared& compared);
+
+std::string to_text(const Validation& validation, const Style& style);
+json::Value to_json(const Validation& validation);
+
+std::string to_text(const std::vector<SchemeRow>& schemes, const Style& style);
+json::Value to_json(const std::vector<SchemeRow>& schemes);
+
+// "left out: optimizer, 244 tensors, 1.9 GB; epoch = 12\n", or nothing.
+std::string left_out_line(std::span<const LeftOut> left_out);
+json::Value to_json(std::span<const LeftOut> left_out);
+json::Value to_json(const ErrorStats& error);
+json::Value string_array(const std::vector<std::string>& strings);
+json::Value shape_array(const Shape& shape);
+
+}  // namespace mq::tool
