@@ -21,6 +21,8 @@ struct Format {
   std::unique_ptr<Checkpoint> (*open)(const std::filesystem::path& path, const OpenOptions& options);
   // Null if the format cannot be written.
   std::unique_ptr<CheckpointWriter> (*create)(const std::filesystem::path& path, const CreateOptions& options);
+  // What size_bytes() of such a writer says after begin. Null if the format cannot be written.
+  std::int64_t (*size_bytes)(const Layout& layout) = nullptr;
 };
 
 // Every format, in the order in which matches() is asked.

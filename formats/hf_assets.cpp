@@ -84,7 +84,7 @@ class Collector {
   }
 
   void leave_out(const std::string& name, std::string_view why, std::int64_t size_bytes) {
-    found_.left_out.push_back({.what = name + " (" + std::string(why) + ")", .size_bytes = size_bytes});
+    found_.left_out.push_back({.what = printable(name) + " (" + std::string(why) + ")", .size_bytes = size_bytes});
   }
 
   const fs::path& root_;

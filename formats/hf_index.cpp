@@ -107,7 +107,8 @@ void HfCheckpoint::add_metadata(const Checkpoint& opened, const std::string& nam
     if (known == metadata_.end()) {
       metadata_.emplace_back(key, value);
     } else if (known->second != value) {
-      left_out_.push_back({.what = name + ": metadata " + key + ", which differs from that of an earlier shard"});
+      left_out_.push_back(
+          {.what = name + ": metadata " + printable(key) + ", which differs from that of an earlier shard"});
     }
   }
 }
@@ -158,7 +159,8 @@ const Format kHfSafetensors{
     .open = [](const fs::path& path, const OpenOptions& options) -> std::unique_ptr<Checkpoint> {
       return std::make_unique<HfCheckpoint>(kHfSafetensors.name, path, options);
     },
-    .create = create_hf_directory};
+    .create = create_hf_directory,
+    .size_bytes = hf_directory_bytes};
 
 const Format kHfTorch{.name = "hf_torch",
                       .title = "Hugging Face model directory with PyTorch files",

@@ -92,6 +92,28 @@ std::string index_text(const Layout& layout, const std::map<std::string, Shard>&
   return json::dump(index) + "\n";
 }
 
+// Everything that a directory will hold but for texts that are added later.
+struct Contents {
+  std::map<std::string, Shard> shards;
+  std::vector<std::pair<std::string, std::string>> texts;
+  std::int64_t size_bytes = 0;
+};
+
+Contents contents_of(const Layout& layout, const fs::path& path) {
+  require_unique_tensors(layout);
+  Contents contents{.shards = group(layout), .texts = layout.texts};
+  if (contents.shards.size() > 1) contents.texts.emplace_back(kIndex, index_text(layout, contents.shards));
+  for (auto& [name, shard] : contents.shards) {
+    std::vector<const TensorInfo*> members;
+    for (const std::size_t i : shard.members) members.push_back(&layout.tensors[i]);
+    shard.layout = lay_out_safetensors(members, layout.metadata, path / name);
+    contents.size_bytes += static_cast<std::int64_t>(shard.layout.size_bytes);
+  }
+  for (const auto& [name, content] : contents.texts) contents.size_bytes += static_cast<std::int64_t>(content.size());
+  for (const Asset& asset : layout.copies) contents.size_bytes += asset.size_bytes;
+  return contents;
+}
+
 io::File create_below(const fs::path& root, const std::string& name, std::uint64_t size_bytes) {
   const fs::path path = root / name;
   std::error_code error;
@@ -138,25 +160,14 @@ class HfWriter final : public CheckpointWriter {
   }
 
   void begin(const Layout& layout) override {
-    require_unique_tensors(layout);
-    std::map<std::string, Shard> shards = group(layout);
-    std::vector<std::pair<std::string, std::string>> texts = layout.texts;
-    if (shards.size() > 1) texts.emplace_back(kIndex, index_text(layout, shards));
-    for (auto& [name, shard] : shards) {
-      take_name(name);
-      std::vector<const TensorInfo*> members;
-      for (const std::size_t i : shard.members) members.push_back(&layout.tensors[i]);
-      shard.layout = lay_out_safetensors(members, layout.metadata, path_ / name);
-      size_bytes_ += static_cast<std::int64_t>(shard.layout.size_bytes);
-    }
-    for (const auto& [name, content] : texts) take_text(name, content);
-    for (const Asset& asset : layout.copies) {
-      take_name(asset.name);
-      size_bytes_ += asset.size_bytes;
-    }
+    const Contents contents = contents_of(layout, path_);
+    for (const auto& [name, shard] : contents.shards) take_name(name);
+    for (const auto& [name, content] : contents.texts) take_name(name);
+    for (const Asset& asset : layout.copies) take_name(asset.name);
+    size_bytes_ = contents.size_bytes;
     root_ = output_.create(static_cast<std::uint64_t>(size_bytes_));
-    create_shards(layout, shards);
-    for (const auto& [name, content] : texts) write_text(root_, name, content);
+    create_shards(layout, contents.shards);
+    for (const auto& [name, content] : contents.texts) write_text(root_, name, content);
     for (const Asset& asset : layout.copies) copy_asset(root_, asset);
   }
 
@@ -166,13 +177,16 @@ class HfWriter final : public CheckpointWriter {
   }
 
   void add_text(std::string_view name, std::string content) override {
-    take_text(std::string(name), content);
+    if (root_.empty()) throw Error(ErrorCode::Usage, "a text is added between begin and finish");
+    take_name(std::string(name));
+    size_bytes_ += static_cast<std::int64_t>(content.size());
     write_text(root_, std::string(name), content);
   }
 
   void finish() override {
     tiles_.require_complete();
     for (io::File& file : files_) file.close();
+    root_.clear();
     output_.commit(sync_);
   }
 
@@ -187,11 +201,6 @@ class HfWriter final : public CheckpointWriter {
                    .expected = "a relative name that no other file has",
                    .found = name});
     }
-  }
-
-  void take_text(const std::string& name, const std::string& content) {
-    take_name(name);
-    size_bytes_ += static_cast<std::int64_t>(content.size());
   }
 
   void create_shards(const Layout& layout, const std::map<std::string, Shard>& shards) {
@@ -210,7 +219,7 @@ class HfWriter final : public CheckpointWriter {
   fs::path path_;
   bool sync_;
   io::AtomicDirectory output_;
-  fs::path root_;  // the temporary directory
+  fs::path root_;  // the temporary directory, between begin and finish
   std::vector<io::File> files_;
   TileWriter tiles_;
   std::set<std::string> names_;
@@ -222,5 +231,7 @@ class HfWriter final : public CheckpointWriter {
 std::unique_ptr<CheckpointWriter> create_hf_directory(const fs::path& path, const CreateOptions& options) {
   return std::make_unique<HfWriter>(path, options);
 }
+
+std::int64_t hf_directory_bytes(const Layout& layout) { return contents_of(layout, {}).size_bytes; }
 
 }  // namespace mq::formats

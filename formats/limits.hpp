@@ -32,6 +32,15 @@ inline constexpr std::size_t kMaxNamesBytes = 100'000'000;
 // Tensors of a checkpoint, records of an archive.
 inline constexpr std::size_t kMaxEntries = 1'000'000;
 
+// Bytes of a pickle for each tensor that comes out of it: even the shortest way to give a tensor a name is longer. More
+// names than that are made of a few values that are shared many times.
+inline constexpr std::size_t kMinPickleBytesPerTensor = 8;
+// Small files may share more.
+inline constexpr std::size_t kFreeTensors = 1000;
+
+// Parameters and subclasses around one tensor.
+inline constexpr int kMaxWrappers = 16;
+
 // Parts of a file that are listed one by one as left out; further ones are only counted.
 inline constexpr std::size_t kMaxLeftOut = 1000;
 

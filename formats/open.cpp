@@ -37,18 +37,30 @@ std::unique_ptr<Checkpoint> open_checkpoint(const std::filesystem::path& path, c
   formats::throw_unrecognised(path);
 }
 
-std::unique_ptr<CheckpointWriter> create_checkpoint(const std::filesystem::path& path, std::string_view format,
-                                                    const CreateOptions& options) {
+namespace {
+
+const formats::Format& writable_format(std::string_view format) {
   std::string writable;
   for (const formats::Format* candidate : formats::all_formats()) {
     if (candidate->create == nullptr) continue;
-    if (candidate->name == format) return candidate->create(path, options);
+    if (candidate->name == format) return *candidate;
     writable += (writable.empty() ? "" : ", ") + std::string(candidate->name);
   }
   throw Error({.code = ErrorCode::Usage,
                .message = "not a format that can be written",
                .expected = writable,
                .found = std::string(format)});
+}
+
+}  // namespace
+
+std::unique_ptr<CheckpointWriter> create_checkpoint(const std::filesystem::path& path, std::string_view format,
+                                                    const CreateOptions& options) {
+  return writable_format(format).create(path, options);
+}
+
+std::int64_t layout_size_bytes(const Layout& layout, std::string_view format) {
+  return writable_format(format).size_bytes(layout);
 }
 
 }  // namespace mq

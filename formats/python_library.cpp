@@ -1,13 +1,13 @@
 #include "formats/python_library.hpp"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace mq::formats {
 namespace {
 
-// Sorted.
+// Sorted, and in lines because one name per line would be a page each.
+// clang-format off
 constexpr std::string_view kModules[] = {
     "Queue", "StringIO", "__builtin__", "_abc", "_aix_support", "_ast", "_asyncio", "_bisect", "_blake2",
     "_bootsubprocess", "_bz2", "_codecs", "_codecs_cn", "_codecs_hk", "_codecs_iso2022", "_codecs_jp", "_codecs_kr",
@@ -41,12 +41,14 @@ constexpr std::string_view kModules[] = {
     "sysconfig", "syslog", "tabnanny", "tarfile", "telnetlib", "tempfile", "termios", "textwrap", "this", "thread",
     "threading", "time", "timeit", "tkinter", "token", "tokenize", "tomllib", "trace", "traceback", "tracemalloc",
     "tty", "turtle", "turtledemo", "types", "typing", "unicodedata", "unittest", "urllib", "urllib2", "urlparse",
-    "uu", "uuid", "venv", "warnings", "wave", "weakref", "webbrowser", "winreg", "winsound", "wsgiref",
-    "xdrlib", "xml", "xmlrpc", "xmlrpclib", "zipapp", "zipfile", "zipimport", "zlib", "zoneinfo",
+    "uu", "uuid", "venv", "warnings", "wave", "weakref", "webbrowser", "winreg", "winsound", "wsgiref", "xdrlib",
+    "xml", "xmlrpc", "xmlrpclib", "zipapp", "zipfile", "zipimport", "zlib", "zoneinfo"
 };
+// clang-format on
 static_assert(std::ranges::is_sorted(kModules));
 
 // Sorted.
+// clang-format off
 constexpr std::pair<std::string_view, std::string_view> kPlainValues[] = {
     {"_codecs", "encode"}, {"_io", "BytesIO"}, {"_io", "StringIO"}, {"argparse", "Namespace"},
     {"array", "_array_reconstructor"}, {"array", "array"}, {"builtins", "bool"}, {"builtins", "bytearray"},
@@ -64,8 +66,9 @@ constexpr std::pair<std::string_view, std::string_view> kPlainValues[] = {
     {"pathlib._local", "Path"}, {"pathlib._local", "PosixPath"}, {"pathlib._local", "PurePath"},
     {"pathlib._local", "PurePosixPath"}, {"pathlib._local", "PureWindowsPath"}, {"pathlib._local", "WindowsPath"},
     {"random", "Random"}, {"re", "_compile"}, {"time", "struct_time"}, {"types", "SimpleNamespace"},
-    {"uuid", "SafeUUID"}, {"uuid", "UUID"}, {"zoneinfo", "ZoneInfo._unpickle"},
+    {"uuid", "SafeUUID"}, {"uuid", "UUID"}, {"zoneinfo", "ZoneInfo._unpickle"}
 };
+// clang-format on
 static_assert(std::ranges::is_sorted(kPlainValues));
 
 }  // namespace

@@ -72,8 +72,8 @@ void RecordChecksums::verify(const ZipRecord& record) {
   std::uint32_t crc = 0;
   std::vector<std::byte> buffer(static_cast<std::size_t>(std::min(kScanBytes, record.size_bytes)));
   for (std::uint64_t first = 0; first < record.size_bytes; first += buffer.size()) {
-    const std::span piece(buffer.data(), static_cast<std::size_t>(
-                                             std::min<std::uint64_t>(buffer.size(), record.size_bytes - first)));
+    const std::span piece(buffer.data(),
+                          static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), record.size_bytes - first)));
     archive_.read(record, first, piece);
     crc = crc32(crc, piece);
   }

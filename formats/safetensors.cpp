@@ -38,6 +38,18 @@ class SafetensorsCheckpoint final : public Checkpoint {
   SafetensorsHeader header_;
 };
 
+SafetensorsLayout lay_out(const Layout& layout, const fs::path& path) {
+  std::vector<const TensorInfo*> tensors;
+  for (const TensorInfo& tensor : layout.tensors) tensors.push_back(&tensor);
+  return lay_out_safetensors(tensors, layout.metadata, path);
+}
+
+std::int64_t layout_bytes(const Layout& layout) {
+  auto total = static_cast<std::int64_t>(lay_out(layout, {}).size_bytes);
+  for (const auto& [name, content] : layout.texts) total += static_cast<std::int64_t>(content.size());
+  return total;
+}
+
 class SafetensorsWriter final : public CheckpointWriter {
  public:
   SafetensorsWriter(const fs::path& path, const CreateOptions& options)
@@ -51,13 +63,11 @@ class SafetensorsWriter final : public CheckpointWriter {
                    .found = layout.copies.front().name,
                    .hint = "write a directory: " + std::string(kHfSafetensors.name)});
     }
-    std::vector<const TensorInfo*> tensors;
-    for (const TensorInfo& tensor : layout.tensors) tensors.push_back(&tensor);
-    const SafetensorsLayout placed = lay_out_safetensors(tensors, layout.metadata, path_);
+    const SafetensorsLayout placed = lay_out(layout, path_);
     size_bytes_ += static_cast<std::int64_t>(placed.size_bytes);
     const io::File& file = output_.create(placed.size_bytes);
     file.write(0, std::as_bytes(std::span(placed.header)));
-    for (std::size_t i = 0; i < tensors.size(); ++i) tiles_.add(*tensors[i], file, placed.offsets[i]);
+    for (std::size_t i = 0; i < layout.tensors.size(); ++i) tiles_.add(layout.tensors[i], file, placed.offsets[i]);
     for (const auto& [name, content] : layout.texts) add_text(name, content);
   }
 
@@ -124,6 +134,7 @@ const Format kSafetensors{.name = "safetensors",
                           .suffix = ".safetensors",
                           .matches = matches,
                           .open = open,
-                          .create = create};
+                          .create = create,
+                          .size_bytes = layout_bytes};
 
 }  // namespace mq::formats

@@ -61,7 +61,7 @@ class SafetensorsParser final : public json::Events {
   enum Field : std::size_t { kDType, kShape, kOffsets, kUnknown };
   static constexpr std::array<std::string_view, 3> kFields{"dtype", "shape", "data_offsets"};
 
-  [[noreturn]] void fail(std::string message, std::string expected, std::string found) const {
+  [[noreturn]] void fail(const std::string& message, std::string expected, std::string found) const {
     const bool has_name = at_ != At::Start && at_ != At::Metadata && !in_metadata_ && !tensors.empty();
     throw Error({.code = ErrorCode::Corrupt,
                  .message = "invalid header: " + message,

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "formats/format.hpp"
 #include "formats/io/file.hpp"
 #include "mq/error.hpp"
 #include "src/utf8.hpp"
@@ -116,6 +117,16 @@ Kind recognise(std::string_view probe) {
   return {};
 }
 
+// "safetensors file, PyTorch checkpoint".
+std::string readable_titles() {
+  std::string titles;
+  for (const Format* format : all_formats()) {
+    if (format->open == nullptr || format->suffix.empty()) continue;
+    titles += (titles.empty() ? "" : ", ") + std::string(format->title);
+  }
+  return titles;
+}
+
 }  // namespace
 
 void require_exists(const std::filesystem::path& path) {
@@ -133,7 +144,7 @@ void throw_unrecognised(const std::filesystem::path& path) {
     throw Error({.code = ErrorCode::Corrupt,
                  .message = "not a checkpoint",
                  .file = path.string(),
-                 .expected = "a safetensors or PyTorch file",
+                 .expected = readable_titles(),
                  .found = "an empty file"});
   }
   std::array<char, kProbeBytes> bytes{};
@@ -144,7 +155,7 @@ void throw_unrecognised(const std::filesystem::path& path) {
   throw Error({.code = kind.title.empty() ? ErrorCode::Corrupt : ErrorCode::Unsupported,
                .message = "not a checkpoint of a known format",
                .file = path.string(),
-               .expected = "a safetensors or PyTorch file",
+               .expected = readable_titles(),
                .found = kind.title.empty() ? std::to_string(file.size()) + " bytes of unknown meaning"
                                            : std::string(kind.title),
                .hint = std::string(kind.hint)});

@@ -167,7 +167,7 @@ class Gatherer {
     if (span == 1) return 0;
     const Dim& dim = longest(box);
     const std::int64_t inner = span - (dim.size - 1) * dim.in;
-    if (dim.in > kFarBytes / item_ && inner >= kRunBytes / item_) return 1;
+    if (dim.in - inner > kFarBytes / item_ && inner >= kRunBytes / item_) return 1;
     const auto room = static_cast<std::int64_t>(kGatherBytes) / item_;
     if (span <= room) return 0;
     return inner >= room ? 1 : (room - inner) / dim.in + 1;

@@ -26,7 +26,7 @@ using ReadStorage = std::function<void(std::uint64_t first_byte, std::span<std::
 // Puts elements [first, first + count) of the row-major order into out; item_bytes is 1, 2, 4, 8 or 16.
 // Holds at most kGatherBytes of the storage at a time and reads in pieces of up to that size; only where wanted bytes
 // are far apart and not too few is each run of them read by itself.
-inline constexpr std::size_t kGatherBytes = std::size_t{1} << 20;
+inline constexpr std::size_t kGatherBytes = std::size_t{1} << 22;
 void read_strided(const StridedView& view, std::size_t item_bytes, std::int64_t first, std::int64_t count,
                   std::span<std::byte> out, const ReadStorage& read);
 

@@ -37,7 +37,9 @@ Archive::Archive(io::File file) : zip_(std::move(file)) {
   read_byte_order();
 }
 
-const ZipRecord* Archive::find(std::string_view name) const { return zip_.find(prefix_ + std::string(name)); }
+const ZipRecord* Archive::find(std::string_view name) const {
+  return zip_.find(prefix_ + std::string(name));
+}
 
 void Archive::refuse(std::string_view kind, std::string_view hint) const {
   throw Error({.code = ErrorCode::Unsupported,
@@ -104,10 +106,16 @@ void Archive::read_byte_order() {
   big_endian_ = order == "big";
 }
 
-std::string Archive::read_pickle() const { return zip_.read_text(*find("data.pkl"), kMaxHeaderBytes); }
+std::string Archive::read_pickle() const {
+  return zip_.read_text(*find("data.pkl"), kMaxHeaderBytes);
+}
 
-std::string Archive::pickle_source() const { return zip_.file().path().string() + ": data.pkl"; }
+std::string Archive::pickle_source() const {
+  return zip_.file().path().string() + ": data.pkl";
+}
 
-const ZipRecord* Archive::storage(std::string_view key) const { return find("data/" + std::string(key)); }
+const ZipRecord* Archive::storage(std::string_view key) const {
+  return find("data/" + std::string(key));
+}
 
 }  // namespace mq::formats::torch

@@ -12,8 +12,8 @@ namespace mq::formats::torch {
 
 class Archive {
  public:
-  // Throws: as ZipArchive; Unsupported, naming the kind, for archives of TorchScript, torch.export, torch.package, NumPy
-  // and others; Corrupt for records that contradict each other.
+  // Throws: as ZipArchive; Unsupported, naming the kind, for archives of TorchScript, torch.export, torch.package,
+  // NumPy and others; Corrupt for records that contradict each other.
   explicit Archive(io::File file);
 
   const ZipArchive& zip() const noexcept { return zip_; }

@@ -9,6 +9,10 @@ namespace {
 
 constexpr std::uint64_t kMany = std::uint64_t{1} << 62;
 
+// Elements of an object may be those of a list or dict that many objects share, so going through them again and again
+// costs more than their first reading did.
+constexpr std::uint64_t kVisitsPerSharedElement = 8;
+
 struct Frame {
   NodeId node;
   std::vector<NodeId> children;
@@ -33,6 +37,7 @@ void VisitBudget::spend(std::uint64_t visits) {
   if (spent_ <= limit_) return;
   throw Error({.code = ErrorCode::Limit,
                .message = "object with too many paths through it",
+               .file = source_,
                .expected = "at most " + std::to_string(limit_) + " visits"});
 }
 
@@ -50,7 +55,8 @@ Census::Census(Values& values, NodeId root, VisitBudget& budget) : counts_(value
       values.fail(ErrorCode::Limit, id, "containers nested too deeply", "at most " + std::to_string(kMaxDepth));
     }
     path.push_back({id, children_of(values, id)});
-    budget.spend(path.back().children.size());
+    const bool may_share = values.graph().kind(id) == pickle::Kind::Object;
+    budget.spend(path.back().children.size() * (may_share ? kVisitsPerSharedElement : 1));
   };
   enter(root);
   while (!path.empty()) {

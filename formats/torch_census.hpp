@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "formats/limits.hpp"
@@ -15,13 +17,16 @@ namespace mq::formats::torch {
 // Visits of values, counted over everything that is done with one file.
 class VisitBudget {
  public:
-  explicit VisitBudget(std::uint64_t limit = kMaxVisits) : limit_(limit) {}
+  // source names the pickle in errors.
+  explicit VisitBudget(std::string source, std::uint64_t limit = kMaxVisits)
+      : source_(std::move(source)), limit_(limit) {}
 
   // Throws: Limit.
   void spend(std::uint64_t visits);
   std::uint64_t spent() const noexcept { return spent_; }
 
  private:
+  std::string source_;
   std::uint64_t limit_;
   std::uint64_t spent_ = 0;
 };

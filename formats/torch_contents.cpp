@@ -1,11 +1,13 @@
 #include "formats/torch_contents.hpp"
 
+#include <algorithm>
 #include <map>
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
 
+#include "formats/limits.hpp"
 #include "formats/pickle.hpp"
 #include "formats/torch_flatten.hpp"
 #include "formats/torch_select.hpp"
@@ -21,7 +23,7 @@ class Storages {
 
   const ZipRecord& find(const DenseTensor& tensor, NodeId node, const std::string& name) {
     const StorageRef& storage = tensor.storage;
-    const auto fail = [&](std::string message, std::string expected, std::string found) {
+    const auto fail = [&](const std::string& message, std::string expected, std::string found) {
       throw Error({.code = ErrorCode::Corrupt,
                    .message = "storage " + std::string(storage.key) + ": " + message,
                    .file = values_.source(),
@@ -81,12 +83,12 @@ class Reader {
  public:
   Reader(const Archive& archive, Values& values) : values_(values), storages_(archive, values) {}
 
-  ArchiveContents read(NodeId object, const std::string& root) {
-    VisitBudget budget;
+  ArchiveContents read(NodeId object, const std::string& root, std::size_t max_tensors) {
+    VisitBudget budget(values_.source());
     const Census census(values_, object, budget);
     const Selection selection = select(values_, census, object, root, budget);
     const auto bytes_of_left_out = [this](NodeId node, const std::string& name) { return size_bytes(node, name); };
-    Contents found = flatten(values_, census, selection, bytes_of_left_out, budget);
+    Contents found = flatten(values_, census, selection, bytes_of_left_out, max_tensors, budget);
     contents_.left_out = std::move(found.left_out);
     contents_.tensors.reserve(found.tensors.size());
     contents_.places.reserve(found.tensors.size());
@@ -117,6 +119,12 @@ class Reader {
 
   // Tensors beside the model must be right too if they are of a kind that is understood.
   std::int64_t size_bytes(NodeId node, const std::string& name) {
+    const auto [known, is_new] = sizes_of_left_out_.emplace(node, 0);
+    if (is_new) known->second = find_size(node, name);
+    return known->second;
+  }
+
+  std::int64_t find_size(NodeId node, const std::string& name) {
     try {
       const TensorCall call = tensor_call(values_, node);
       if (call.kind != TensorKind::Dense) return 0;
@@ -132,6 +140,7 @@ class Reader {
   Values& values_;
   Storages storages_;
   ArchiveContents contents_;
+  std::unordered_map<NodeId, std::int64_t> sizes_of_left_out_;
 };
 
 }  // namespace
@@ -149,7 +158,8 @@ ArchiveContents read_contents(const Archive& archive, const std::string& root) {
   }
   Values values(pickle.graph, source);
   values.check_calls();
-  return Reader(archive, values).read(pickle.root, root);
+  const std::size_t max_tensors = std::min(kMaxEntries, kFreeTensors + bytes.size() / kMinPickleBytesPerTensor);
+  return Reader(archive, values).read(pickle.root, root, max_tensors);
 }
 
 }  // namespace mq::formats::torch

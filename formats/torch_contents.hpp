@@ -14,7 +14,7 @@ namespace mq::formats::torch {
 // Where the bytes of a tensor are.
 struct Place {
   const ZipRecord* record = nullptr;
-  StridedView view;         // in elements of the record; shape and strides are empty if it is contiguous
+  StridedView view;  // in elements of the record; shape and strides are empty if it is contiguous
   bool contiguous = false;
 };
 

@@ -9,6 +9,9 @@
 namespace mq::formats::torch {
 namespace {
 
+// What is counted may be shared by many parts.
+constexpr std::uint64_t kVisitsPerCountedElement = 4;
+
 struct Frame {
   NodeId node;
   std::string name;  // of the container; empty for the part itself, whose name is not part of its tensors' names
@@ -18,8 +21,13 @@ struct Frame {
 
 class Flattener {
  public:
-  Flattener(Values& values, const Census& census, const TensorBytes& bytes_of_left_out, VisitBudget& budget)
-      : values_(values), census_(census), bytes_of_left_out_(bytes_of_left_out), budget_(budget) {}
+  Flattener(Values& values, const Census& census, const TensorBytes& bytes_of_left_out, std::size_t max_tensors,
+            VisitBudget& budget)
+      : values_(values),
+        census_(census),
+        bytes_of_left_out_(bytes_of_left_out),
+        max_tensors_(max_tensors),
+        budget_(budget) {}
 
   Contents run(const Selection& selection) {
     std::string name;
@@ -58,8 +66,8 @@ class Flattener {
   }
 
   void walk(NodeId part) {
-    if (census_.tensors_below(part) > kMaxEntries) {
-      values_.fail(ErrorCode::Limit, part, "too many tensors", "at most " + std::to_string(kMaxEntries));
+    if (census_.tensors_below(part) > max_tensors_) {
+      values_.fail(ErrorCode::Limit, part, "too many tensors", "at most " + std::to_string(max_tensors_));
     }
     on_path_.assign(values_.graph().size(), false);
     std::vector<Frame> path;
@@ -107,7 +115,7 @@ class Flattener {
     if (name.size() > kMaxNameBytes) refuse(ErrorCode::Limit, "name too long", kMaxNameBytes);
     names_bytes_ += name.size();
     if (names_bytes_ > kMaxNamesBytes) refuse(ErrorCode::Limit, "too many bytes of names", kMaxNamesBytes);
-    if (contents_.tensors.size() == kMaxEntries) refuse(ErrorCode::Limit, "too many tensors", kMaxEntries);
+    if (contents_.tensors.size() == max_tensors_) refuse(ErrorCode::Limit, "too many tensors", max_tensors_);
     if (utf8_valid_bytes(name) != name.size()) refuse(ErrorCode::Corrupt, "name that is not UTF-8", 0);
     if (!names_.insert(name).second) refuse(ErrorCode::Corrupt, "two tensors have this name", 0);
     contents_.tensors.push_back({std::move(name), node});
@@ -158,7 +166,7 @@ class Flattener {
       } else if (kind != ValueKind::Scalar) {
         inside = values_.parts(id);
       }
-      budget_.spend(inside.size());
+      budget_.spend(inside.size() * kVisitsPerCountedElement);
       for (const NodeId next : inside) {
         if (census_.tensors_below(next) > 0 && reached.insert(next).second) open.push_back(next);
       }
@@ -168,6 +176,7 @@ class Flattener {
   Values& values_;
   const Census& census_;
   const TensorBytes& bytes_of_left_out_;
+  std::size_t max_tensors_;
   VisitBudget& budget_;
   Contents contents_;
   bool below_root_ = false;
@@ -180,8 +189,8 @@ class Flattener {
 }  // namespace
 
 Contents flatten(Values& values, const Census& census, const Selection& selection, const TensorBytes& bytes_of_left_out,
-                 VisitBudget& budget) {
-  return Flattener(values, census, bytes_of_left_out, budget).run(selection);
+                 std::size_t max_tensors, VisitBudget& budget) {
+  return Flattener(values, census, bytes_of_left_out, max_tensors, budget).run(selection);
 }
 
 }  // namespace mq::formats::torch

@@ -31,6 +31,6 @@ using TensorBytes = std::function<std::int64_t(NodeId tensor, const std::string&
 // Throws: Corrupt (a name twice, a name that is not UTF-8), Unsupported (tensors inside an object that is no plain
 // container), Limit (tensors, visits, length of names).
 Contents flatten(Values& values, const Census& census, const Selection& selection, const TensorBytes& bytes_of_left_out,
-                 VisitBudget& budget);
+                 std::size_t max_tensors, VisitBudget& budget);
 
 }  // namespace mq::formats::torch

@@ -24,15 +24,30 @@ namespace mq::formats::torch {
 enum class Callable : std::uint8_t {
   Unknown,
   // Rebuild a tensor from its storage.
-  Tensor, TensorV2, TensorV3,
+  Tensor,
+  TensorV2,
+  TensorV3,
   OldTensor,  // a class like torch.FloatTensor; the view is in its state
   // Wrap another tensor.
-  Parameter, ParameterWithState, FromType, FromTypeV2,
+  Parameter,
+  ParameterWithState,
+  FromType,
+  FromTypeV2,
   OldParameter,  // the class torch.nn.Parameter or Variable
   // Kinds of tensors that have no plain strided storage.
-  Quantized, Sparse, Meta, Nested, Subclass, FromNumpy, FromCpu,
+  Quantized,
+  Sparse,
+  Meta,
+  Nested,
+  Subclass,
+  FromNumpy,
+  FromCpu,
   // Containers.
-  OrderedDict, Dict, DefaultDict, Namespace, Size,
+  OrderedDict,
+  Dict,
+  DefaultDict,
+  Namespace,
+  Size,
 };
 Callable callable(const pickle::Global& global) noexcept;
 

@@ -13,8 +13,12 @@ namespace {
 constexpr std::array<std::string_view, 8> kModelKeys{"state_dict", "model_state_dict", "model", "module",
                                                      "net",        "params",           "ema",   "generator"};
 
-bool is_container(ValueKind kind) { return kind == ValueKind::Mapping || kind == ValueKind::Sequence; }
-bool is_object(ValueKind kind) { return kind == ValueKind::Module || kind == ValueKind::Opaque; }
+bool is_container(ValueKind kind) {
+  return kind == ValueKind::Mapping || kind == ValueKind::Sequence;
+}
+bool is_object(ValueKind kind) {
+  return kind == ValueKind::Module || kind == ValueKind::Opaque;
+}
 
 class Selector {
  public:
@@ -103,7 +107,8 @@ class Selector {
     for (const std::string_view key : kModelKeys) {
       for (std::size_t i = 0; i < elements.size(); ++i) {
         const Element& element = elements[i];
-        if (values_.graph().kind(element.key) != pickle::Kind::Str || values_.graph().text(element.key) != key) continue;
+        if (values_.graph().kind(element.key) != pickle::Kind::Str || values_.graph().text(element.key) != key)
+          continue;
         if (census_.tensors_below(element.value) == 0) continue;
         const ValueKind kind = values_.kind(element.value);
         if (is_object(kind)) refuse_object(values_, element.value, key);

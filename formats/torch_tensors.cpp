@@ -13,106 +13,6 @@ namespace mq::formats::torch {
 namespace {
 
 using pickle::Kind;
-using pickle::Object;
-
-TensorKind kind_of(Callable function) {
-  switch (function) {
-    case Callable::Quantized:
-      return TensorKind::Quantized;
-    case Callable::Sparse:
-      return TensorKind::Sparse;
-    case Callable::Meta:
-      return TensorKind::Meta;
-    case Callable::Nested:
-      return TensorKind::Nested;
-    case Callable::Subclass:
-      return TensorKind::Subclass;
-    case Callable::FromNumpy:
-    case Callable::FromCpu:
-      return TensorKind::Device;
-    default:
-      return TensorKind::Dense;
-  }
-}
-
-// Steps from a call to the one that it wraps.
-class Unwrapper {
- public:
-  Unwrapper(const Values& values, NodeId tensor) : values_(values), graph_(values.graph()), node_(tensor) {}
-
-  TensorCall run() {
-    for (std::size_t depth = 0; depth < kMaxDepth; ++depth) {
-      if (graph_.kind(node_) == Kind::PersistentId) {
-        return {TensorKind::Storage, Callable::Unknown, node_, graph_.persistent_id(node_)};
-      }
-      if (graph_.kind(node_) != Kind::Object) refuse("a wrapper that does not hold a tensor");
-      const Object& object = graph_.object(node_);
-      function_ = callable(graph_.global(object.callable));
-      arguments_ = object.args;
-      if (function_ == Callable::FromTypeV2 || function_ == Callable::FromType) take_inner_call();
-      if (!object.entries.empty() || !object.items.empty()) refuse("a tensor into which something was stored");
-      if (const NodeId inner = wrapped(object); inner != kNoNode) {
-        node_ = inner;
-        continue;
-      }
-      if (function_ == Callable::Unknown) refuse("a wrapper that does not hold a tensor");
-      return {kind_of(function_), function_, node_, arguments_};
-    }
-    refuse("a tensor inside too many wrappers");
-  }
-
- private:
-  [[noreturn]] void refuse(std::string message) const { values_.fail(ErrorCode::Corrupt, node_, std::move(message)); }
-
-  // _rebuild_from_type_v2(function, class, arguments, attributes): the tensor is function(*arguments).
-  void take_inner_call() {
-    const auto args = graph_.items(arguments_);
-    if (args.size() != 4 || graph_.kind(args[0]) != Kind::Global || graph_.kind(args[1]) != Kind::Global ||
-        graph_.kind(args[2]) != Kind::Tuple) {
-      refuse("arguments of a tensor subclass");
-    }
-    function_ = callable(graph_.global(args[0]));
-    arguments_ = args[2];
-    if (function_ == Callable::FromTypeV2 || function_ == Callable::FromType || function_ == Callable::OldTensor ||
-        function_ == Callable::OldParameter) {
-      refuse("function of a tensor subclass");
-    }
-  }
-
-  // The tensor that this call wraps, or none. Classes of old versions keep their data in the state.
-  NodeId wrapped(const Object& object) {
-    const auto args = graph_.items(arguments_);
-    const bool old = function_ == Callable::OldTensor || function_ == Callable::OldParameter;
-    const std::size_t states =
-        old && object.state != kNoNode && graph_.kind(object.state) == Kind::Tuple ? graph_.items(object.state).size() : 0;
-    if (object.state != kNoNode && states == 0) refuse("a tensor with a state");
-    switch (function_) {
-      case Callable::Parameter:
-        if (args.size() != 3) refuse("arguments of a parameter");
-        return args[0];
-      case Callable::ParameterWithState:
-        if (args.size() != 4) refuse("arguments of a parameter");
-        return args[0];
-      case Callable::OldParameter:
-        if (states == 5) return graph_.items(object.state)[0];  // (data, gradient, hooks, requires_grad, volatile)
-        if (!args.empty()) return args[0];                      // Variable(data)
-        [[fallthrough]];
-      case Callable::OldTensor:
-        if (states != 4) refuse("state of a tensor");  // (storage, offset, size, stride)
-        if (function_ == Callable::OldParameter) function_ = Callable::Tensor;
-        arguments_ = object.state;
-        return kNoNode;
-      default:
-        return kNoNode;
-    }
-  }
-
-  const Values& values_;
-  const pickle::Graph& graph_;
-  NodeId node_;
-  Callable function_ = Callable::Unknown;
-  NodeId arguments_ = kNoNode;
-};
 
 // Reads the arguments of a dense rebuild call.
 class DenseReader {
@@ -166,13 +66,13 @@ class DenseReader {
   }
 
   std::vector<std::int64_t> indices(NodeId id, const char* what) const {
-    if (graph_.kind(id) == Kind::Object &&
-        callable(graph_.global(graph_.object(id).callable)) == Callable::Size) {
+    if (graph_.kind(id) == Kind::Object && callable(graph_.global(graph_.object(id).callable)) == Callable::Size) {
       const auto args = graph_.items(graph_.object(id).args);
       if (args.size() != 1) corrupt(std::string(what) + " of the wrong type");
       id = args[0];
     }
-    if (graph_.kind(id) != Kind::Tuple && graph_.kind(id) != Kind::List) corrupt(std::string(what) + " of the wrong type");
+    if (graph_.kind(id) != Kind::Tuple && graph_.kind(id) != Kind::List)
+      corrupt(std::string(what) + " of the wrong type");
     const auto items = graph_.items(id);
     if (items.size() > kMaxRank) {
       fail(ErrorCode::Limit, "too many dimensions", std::to_string(kMaxRank), std::to_string(items.size()));
@@ -184,8 +84,8 @@ class DenseReader {
 
   void check_hooks(NodeId id) const {
     const bool none = graph_.kind(id) == Kind::None || graph_.kind(id) == Kind::Dict;
-    const bool ordered = graph_.kind(id) == Kind::Object &&
-                         callable(graph_.global(graph_.object(id).callable)) == Callable::OrderedDict;
+    const bool ordered =
+        graph_.kind(id) == Kind::Object && callable(graph_.global(graph_.object(id).callable)) == Callable::OrderedDict;
     if (!none && !ordered) corrupt("backward hooks of the wrong type");
   }
 
@@ -205,7 +105,8 @@ class DenseReader {
   DType dtype_argument(NodeId id) const {
     if (graph_.kind(id) != Kind::Global) corrupt("element type of the wrong type");
     const std::optional<DType> dtype = dtype_of(graph_.global(id));
-    if (!dtype) fail(ErrorCode::Unsupported, "elements of type " + pickle::to_string(graph_.global(id)) + " are not read");
+    if (!dtype)
+      fail(ErrorCode::Unsupported, "elements of type " + pickle::to_string(graph_.global(id)) + " are not read");
     return *dtype;
   }
 
@@ -288,30 +189,6 @@ class DenseReader {
 };
 
 }  // namespace
-
-std::string_view to_string(TensorKind kind) noexcept {
-  switch (kind) {
-    case TensorKind::Dense:
-      return "dense tensor";
-    case TensorKind::Quantized:
-      return "quantized tensor";
-    case TensorKind::Sparse:
-      return "sparse tensor";
-    case TensorKind::Meta:
-      return "meta tensor (without data)";
-    case TensorKind::Nested:
-      return "nested tensor";
-    case TensorKind::Subclass:
-      return "wrapper subclass of a tensor";
-    case TensorKind::Device:
-      return "tensor rebuilt from another device";
-    case TensorKind::Storage:
-      return "storage without a tensor";
-  }
-  return "tensor";
-}
-
-TensorCall tensor_call(const Values& values, NodeId tensor) { return Unwrapper(values, tensor).run(); }
 
 DenseTensor dense_tensor(const Values& values, const TensorCall& call, std::string_view name) {
   return DenseReader(values, call, name).read();

@@ -1,5 +1,5 @@
-// Tensors as PyTorch pickles describe them: calls of rebuild functions, whose arguments name a storage and a view of it.
-// Every argument is checked for its type and range; nothing is read from the storage.
+// Tensors as PyTorch pickles describe them: calls of rebuild functions, whose arguments name a storage and a view of
+// it. Every argument is checked for its type and range; nothing is read from the storage.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,12 @@ namespace mq::formats::torch {
 
 // How a tensor is stored. Only Dense ones are read; each other kind is refused by name where it is needed.
 enum class TensorKind : std::uint8_t {
-  Dense, Quantized, Sparse, Meta, Nested, Subclass,
+  Dense,
+  Quantized,
+  Sparse,
+  Meta,
+  Nested,
+  Subclass,
   Device,   // rebuilt from an array of another device
   Storage,  // no tensor: a storage by itself
 };
@@ -51,8 +56,8 @@ struct DenseTensor {
 };
 
 // The tensor of a Dense call; `name` is for errors.
-// Throws: Corrupt (an argument of the wrong type, a view that reaches outside its storage), Unsupported (an element type
-// or a lazy operation that is not read), Limit (too many dimensions or elements).
+// Throws: Corrupt (an argument of the wrong type, a view that reaches outside its storage), Unsupported (an element
+// type or a lazy operation that is not read), Limit (too many dimensions or elements).
 DenseTensor dense_tensor(const Values& values, const TensorCall& call, std::string_view name);
 
 }  // namespace mq::formats::torch

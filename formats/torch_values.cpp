@@ -58,10 +58,11 @@ void Values::check_calls() const {
                  .offset = object.offset,
                  .hint = "the pickle calls it when it is loaded in Python; nothing was executed here"});
   };
+  std::unordered_set<NodeId> checked;  // one tuple may be the arguments of many calls
   for (const Object& object : graph_.objects()) {
     check(object.callable, object);
     const pickle::Global& global = graph_.global(object.callable);
-    if (!is_plain_value(global.module, global.name)) continue;
+    if (!is_plain_value(global.module, global.name) || !checked.insert(object.args).second) continue;
     // partial, defaultdict and their like call what they are given.
     for (const NodeId argument : graph_.items(object.args)) {
       if (graph_.kind(argument) == Kind::Global) check(argument, object);
@@ -113,7 +114,9 @@ void Values::add_pairs(NodeId pairs, std::vector<Element>& out) const {
   const auto is_list = [&](NodeId id) { return graph_.kind(id) == Kind::List || graph_.kind(id) == Kind::Tuple; };
   if (!is_list(pairs)) fail(ErrorCode::Corrupt, pairs, "dictionary made of something that holds no pairs");
   for (const NodeId pair : graph_.items(pairs)) {
-    if (!is_list(pair) || graph_.items(pair).size() != 2) fail(ErrorCode::Corrupt, pair, "dictionary item that is no pair");
+    if (!is_list(pair) || graph_.items(pair).size() != 2) {
+      fail(ErrorCode::Corrupt, pair, "dictionary item that is no pair");
+    }
     add_alternating(graph_.items(pair), out);
   }
 }
@@ -135,7 +138,9 @@ std::vector<Element> Values::elements(NodeId id) const {
   const std::span<const NodeId> args = graph_.items(object.args);
   switch (callable(graph_.global(object.callable))) {
     case Callable::Size:
-      if (args.size() != 1 || graph_.kind(args[0]) != Kind::Tuple) fail(ErrorCode::Corrupt, id, "torch.Size of no tuple");
+      if (args.size() != 1 || graph_.kind(args[0]) != Kind::Tuple) {
+        fail(ErrorCode::Corrupt, id, "torch.Size of no tuple");
+      }
       add_sequence(graph_.items(args[0]));
       return out;
     case Callable::Namespace:

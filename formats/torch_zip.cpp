@@ -62,8 +62,9 @@ class TorchCheckpoint final : public Checkpoint {
     } else {
       const auto tensor_bytes = static_cast<std::uint64_t>(tensor.size_bytes());
       if (tensor_bytes >= place.record->size_bytes / kVerifiedFraction) checksums_.verify(*place.record);
-      read_strided(place.view, item_bytes, first, count, out,
-                   [&](std::uint64_t at, std::span<std::byte> bytes) { archive_.zip().read(*place.record, at, bytes); });
+      read_strided(place.view, item_bytes, first, count, out, [&](std::uint64_t at, std::span<std::byte> bytes) {
+        archive_.zip().read(*place.record, at, bytes);
+      });
     }
     if (archive_.big_endian()) swap_byte_order(out, swapped_bytes(tensor.dtype));
     archive_.zip().file().check_unchanged();

@@ -26,7 +26,7 @@ struct ZipRecord {
 
   std::string name;
   Method method = Method::Stored;
-  std::uint32_t crc = 0;           // of the content; writers that do not compute it leave 0
+  std::uint32_t crc = 0;            // of the content; writers that do not compute it leave 0
   std::uint64_t header_offset = 0;  // of the local header in the file
   std::uint64_t data_offset = 0;    // of the data in the file
   std::uint64_t stored_bytes = 0;   // of the data as it lies in the file

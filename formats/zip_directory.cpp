@@ -1,8 +1,6 @@
 #include "formats/zip_directory.hpp"
 
 #include <algorithm>
-#include <array>
-#include <optional>
 #include <utility>
 
 #include "formats/io/byte_reader.hpp"
@@ -13,7 +11,6 @@
 namespace mq::formats::zip {
 namespace {
 
-constexpr std::uint32_t kEndSignature = 0x06054b50;
 constexpr std::uint32_t kEnd64Signature = 0x06064b50;
 constexpr std::uint32_t kLocatorSignature = 0x07064b50;
 constexpr std::uint32_t kCentralSignature = 0x02014b50;
@@ -53,10 +50,11 @@ std::uint64_t find_end(const io::File& file) {
   const std::uint64_t searched = std::min<std::uint64_t>(file.size(), kEndBytes + kMaxCommentBytes);
   const std::uint64_t first = file.size() - searched;
   const std::vector<std::byte> tail = read_at(file, first, searched);
-  constexpr std::array<std::byte, 4> kSignature{std::byte{'P'}, std::byte{'K'}, std::byte{5}, std::byte{6}};
-  const auto found = std::ranges::find_end(tail, kSignature);
-  if (found.empty()) fail(ErrorCode::Corrupt, file, file.size(), "zip archive without an end of its directory");
-  const std::uint64_t offset = first + static_cast<std::uint64_t>(found.begin() - tail.begin());
+  const std::size_t found = std::string_view(reinterpret_cast<const char*>(tail.data()), tail.size()).rfind("PK\5\6");
+  if (found == std::string_view::npos) {
+    fail(ErrorCode::Corrupt, file, file.size(), "zip archive without an end of its directory");
+  }
+  const std::uint64_t offset = first + found;
   if (file.size() - offset < kEndBytes) fail(ErrorCode::Corrupt, file, offset, "end of the zip directory is cut off");
   return offset;
 }
@@ -210,7 +208,8 @@ std::vector<Entry> read_directory(const io::File& file, const DirectoryRange& ra
   std::vector<Entry> entries;
   entries.reserve(static_cast<std::size_t>(range.entries));
   for (std::uint64_t i = 0; i < range.entries; ++i) entries.push_back(read_entry(file, reader));
-  if (!reader.at_end()) fail(ErrorCode::Corrupt, file, reader.offset(), "bytes after the last entry of the zip directory");
+  if (!reader.at_end())
+    fail(ErrorCode::Corrupt, file, reader.offset(), "bytes after the last entry of the zip directory");
   return entries;
 }
 

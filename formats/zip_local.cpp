@@ -1,7 +1,6 @@
 // Local headers and data descriptors: the second copies of what the central directory says.
 #include <algorithm>
 #include <numeric>
-#include <optional>
 #include <utility>
 
 #include "formats/io/byte_reader.hpp"
@@ -58,7 +57,7 @@ struct Local {
 class LocalChecker {
  public:
   LocalChecker(const io::File& file, std::uint64_t end)
-      : file_(file), source_(file.path().string()), end_(end), window_(file, end) {}
+      : source_(file.path().string()), end_(end), window_(file, end) {}
 
   // Checks the record and returns where it ends.
   std::uint64_t check(Entry& entry) {
@@ -167,7 +166,6 @@ class LocalChecker {
     fail(record, "data descriptor does not agree with the directory");
   }
 
-  const io::File& file_;
   std::string source_;
   std::uint64_t end_;  // of the records: where the directory begins
   Window window_;

@@ -5,7 +5,8 @@
 
 #include "kernels/cpu_features.hpp"
 
-// The instruction sets of this build, best first; MQ_ISA(X) names kernels/isa's table kXKernels.
+// The instruction sets of this build, best first: MQ_ISA(X) stands for the table kXKernels of a file in kernels/isa. To
+// add one, name it here.
 #if defined(MQ_PORTABLE)
 #define MQ_ISAS
 #elif defined(__x86_64__)
@@ -56,10 +57,11 @@ MQ_ISAS MQ_ISA(Reference)
     return names;
   }
 
+  // Never destroyed: threads may still work while the program exits.
   const KernelChoice& choice() {
-    static const KernelChoice kChoice = [] {
+    static const KernelChoice& kChoice = *[] {
       const char* forced = std::getenv("MQ_FORCE_ISA");
-      return choose_kernels(forced != nullptr ? forced : "", detect_cpu_features());
+      return new KernelChoice(choose_kernels(forced != nullptr ? forced : "", detect_cpu_features()));
     }();
     return kChoice;
   }

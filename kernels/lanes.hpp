@@ -31,6 +31,8 @@
 #include <cstdint>
 #include <xsimd/xsimd.hpp>
 
+#include "kernels/kernel_table.hpp"
+
 namespace mq::kernels {
 
 template <class Isa>

@@ -35,52 +35,17 @@ struct Minmax {
     if (watch[0].any() || watch[1].any() || !is_finite(out->lo, out->hi)) Reference<Isa>::range(x, 1, run, out);
   }
 
-  // As many runs as a vector has lanes share the reduction across lanes. Common lengths have code of their own.
+  // As many runs as a vector has lanes share the reduction across lanes.
   static void ranges_of_width(const float* x, std::size_t run, Range* out) {
     Floats lo[kWidth];
     Floats hi[kWidth];
     NanWatch watch[2];
-    switch (run) {
-      case 1 * kWidth:
-        each_extremes<1>(x, lo, hi, watch);
-        break;
-      case 2 * kWidth:
-        each_extremes<2>(x, lo, hi, watch);
-        break;
-      case 4 * kWidth:
-        each_extremes<4>(x, lo, hi, watch);
-        break;
-      case 8 * kWidth:
-        each_extremes<8>(x, lo, hi, watch);
-        break;
-      default:
-        for (std::size_t r = 0; r < kWidth; ++r) extremes(x + r * run, run, lo[r], hi[r], watch);
-    }
+    for (std::size_t r = 0; r < kWidth; ++r) extremes(x + r * run, run, lo[r], hi[r], watch);
     const Floats least = Isa::min_of_each(lo) + Floats(0.0f);
     const Floats largest = Isa::max_of_each(hi) + Floats(0.0f);
     const auto finite = (least > Floats(-__builtin_inff())) & (largest < Floats(__builtin_inff()));
     if (watch[0].any() || watch[1].any() || !xsimd::all(finite)) return Reference<Isa>::range(x, kWidth, run, out);
     Isa::store_ranges(least, largest, out);
-  }
-
-  // Of kWidth runs of kVectors vectors each.
-  template <std::size_t kVectors>
-  static void each_extremes(const float* x, Floats (&lo)[kWidth], Floats (&hi)[kWidth], NanWatch (&watch)[2]) {
-    for (std::size_t r = 0; r < kWidth; ++r, x += kVectors * kWidth) {
-      Floats least[kVectors], largest[kVectors];
-      for (std::size_t k = 0; k < kVectors; ++k) least[k] = largest[k] = Floats::load_unaligned(x + k * kWidth);
-      for (std::size_t k = 0; k < kVectors; k += 2) {
-        watch[(r + k / 2) % 2].add(least[k], least[k + 1 < kVectors ? k + 1 : k]);
-      }
-      for (std::size_t half = kVectors / 2; half > 0; half /= 2) {
-        for (std::size_t k = 0; k < half; ++k) {
-          least[k] = xsimd::min(least[k], least[k + half]);
-          largest[k] = xsimd::max(largest[k], largest[k + half]);
-        }
-      }
-      lo[r] = least[0];
-      hi[r] = largest[0];
-    }
   }
 
   static void extremes(const float* x, std::size_t run, Floats& lo, Floats& hi, NanWatch (&watch)[2]) {

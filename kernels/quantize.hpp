@@ -30,8 +30,16 @@ struct QuantizeOp {
   static constexpr std::size_t kInPerUnit = 1;
   static constexpr std::size_t kOutPerUnit = kNibbles ? 2 : 1;
 
-  float qmin;
-  float qmax;
+  Codes qmin;
+  Codes qmax;
+  Floats lowest;
+  Floats highest;
+
+  QuantizeOp(float lo, float hi)
+      : qmin(static_cast<typename Codes::value_type>(lo)),
+        qmax(static_cast<typename Codes::value_type>(hi)),
+        lowest(lo),
+        highest(hi) {}
 
   struct Shared {
     Floats inv_scale[4];
@@ -84,8 +92,8 @@ struct QuantizeOp {
       const Floats zero = Floats::load_unaligned(p.zero_point + k * kWidth);
       const Floats inv = Floats::load_unaligned(p.inv_scale + k * kWidth);
       const Floats scaled = Floats::load_unaligned(x + k * kWidth) * inv;
-      const Floats above = xsimd::max(scaled, Floats(qmin) - zero);
-      i[k] = xsimd::nearbyint_as_int(xsimd::min(above, Floats(qmax) - zero)) + xsimd::nearbyint_as_int(zero);
+      const Floats above = xsimd::max(scaled, lowest - zero);
+      i[k] = xsimd::nearbyint_as_int(xsimd::min(above, highest - zero)) + xsimd::nearbyint_as_int(zero);
     }
     store(Isa::narrow(i[0], i[1]), Isa::narrow(i[2], i[3]), q);
   }
@@ -101,7 +109,6 @@ struct QuantizeOp {
   }
 
   Bytes clamped(Words low, Words high) const {
-    using Code = typename Codes::value_type;
     Codes codes;
     if constexpr (kSigned) {
       codes = Isa::narrow_signed(low, high);
@@ -109,7 +116,7 @@ struct QuantizeOp {
       codes = Isa::narrow_unsigned(low, high);
     }
     if constexpr (kClamp) {
-      codes = xsimd::min(xsimd::max(codes, Codes(static_cast<Code>(qmin))), Codes(static_cast<Code>(qmax)));
+      codes = xsimd::min(xsimd::max(codes, qmin), qmax);
     }
     return xsimd::bitwise_cast<Bytes>(codes);
   }
@@ -121,7 +128,7 @@ struct Quantize {
                          const float* zero_point, float qmin, float qmax, std::uint8_t* q) noexcept {
     const auto apply = [&]<bool kSigned, bool kClamp>() {
       using Op = QuantizeOp<Isa, kSigned, false, kClamp>;
-      Runs<Isa, Op>::apply(Op{qmin, qmax}, x, rows, run, inv_scale, zero_point, q);
+      Runs<Isa, Op>::apply(Op(qmin, qmax), x, rows, run, inv_scale, zero_point, q);
     };
     if (!small_zero_points(zero_point, rows, run) || qmin > qmax) {
       Reference<Isa>::quantize_8(x, rows, run, inv_scale, zero_point, qmin, qmax, q);
@@ -142,7 +149,7 @@ struct Quantize {
                          const float* zero_point, float qmin, float qmax, std::uint8_t* packed) noexcept {
     if (small_zero_points(zero_point, rows, run) && qmin <= qmax) {
       using Op = QuantizeOp<Isa, false, true, true>;
-      Runs<Isa, Op>::apply(Op{qmin, qmax}, x, rows, run, inv_scale, zero_point, packed);
+      Runs<Isa, Op>::apply(Op(qmin, qmax), x, rows, run, inv_scale, zero_point, packed);
     } else {
       Reference<Isa>::quantize_4(x, rows, run, inv_scale, zero_point, qmin, qmax, packed);
     }

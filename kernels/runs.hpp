@@ -12,14 +12,15 @@ namespace mq::kernels {
 //   step(parameters, const In*, Out*)
 // and, if a step may cover several whole runs, kGroupWidth, the smallest run for that, and
 //   grouped<runs>(const a*, const b*)   parameters of a step over that many runs
+// It goes from function to function by value: stores through Out*, which may point to bytes, could change what is
+// behind a reference, and everything would be loaded again after each.
 template <class Isa, class Op>
 struct Runs {
   using In = typename Op::In;
   using Out = typename Op::Out;
   static constexpr std::size_t kStep = Op::kStep;
 
-  static void apply(const Op& op, const In* in, std::size_t rows, std::size_t run, const float* a, const float* b,
-                    Out* out) {
+  static void apply(Op op, const In* in, std::size_t rows, std::size_t run, const float* a, const float* b, Out* out) {
     const bool starts_on_a_unit = run % Op::kInPerUnit == 0 && run % Op::kOutPerUnit == 0;
     if (run >= kStep && starts_on_a_unit) {
       for (std::size_t r = 0; r < rows; ++r) {
@@ -39,7 +40,7 @@ struct Runs {
 
  private:
   template <class Parameters>
-  static void one_run(const Parameters& parameters, const Op& op, const In* in, std::size_t run, Out* out) {
+  static void one_run(const Parameters& parameters, Op op, const In* in, std::size_t run, Out* out) {
     std::size_t i = 0;
     for (; i + kStep <= run; i += kStep) op.step(parameters, in + i / Op::kInPerUnit, out + i / Op::kOutPerUnit);
     if (i == run) return;
@@ -49,7 +50,7 @@ struct Runs {
 
   // Returns the number of runs done.
   template <std::size_t kRuns>
-  static std::size_t in_groups(const Op& op, const In* in, std::size_t rows, const float* a, const float* b, Out* out) {
+  static std::size_t in_groups(Op op, const In* in, std::size_t rows, const float* a, const float* b, Out* out) {
     std::size_t r = 0;
     for (; r + kRuns <= rows; r += kRuns) {
       op.step(op.template grouped<kRuns>(a + r, b + r), in, out);
@@ -59,7 +60,7 @@ struct Runs {
     return r;
   }
 
-  static void element_by_element(const Op& op, const In* in, std::size_t n, const float* a, const float* b, Out* out) {
+  static void element_by_element(Op op, const In* in, std::size_t n, const float* a, const float* b, Out* out) {
     std::size_t i = 0;
     for (; i + kStep <= n; i += kStep) {
       op.step(op.each(a + i, b + i), in + i / Op::kInPerUnit, out + i / Op::kOutPerUnit);
@@ -67,7 +68,7 @@ struct Runs {
     if (i < n) padded(op, in + i / Op::kInPerUnit, n - i, a + i, b + i, out + i / Op::kOutPerUnit);
   }
 
-  static void padded(const Op& op, const In* in, std::size_t n, const float* a, const float* b, Out* out) {
+  static void padded(Op op, const In* in, std::size_t n, const float* a, const float* b, Out* out) {
     In in_pad[kStep / Op::kInPerUnit] = {};
     Out out_pad[kStep / Op::kOutPerUnit];
     float a_pad[kStep] = {};
@@ -85,7 +86,7 @@ struct Runs {
   }
 
   // Short or odd runs: repeats a and b for each element, a piece at a time.
-  static void expanded(const Op& op, const In* in, std::size_t rows, std::size_t run, const float* a, const float* b,
+  static void expanded(Op op, const In* in, std::size_t rows, std::size_t run, const float* a, const float* b,
                        Out* out) {
     constexpr std::size_t kPiece = 4 * kStep;
     float a_each[kPiece];

@@ -97,22 +97,21 @@ void for_each_strip(const BlockLayout& layout, const Tile& tile, bool across_row
   }
 }
 
-// Visits the runs of a strip, f(index in the strip, block).
+// Visits the runs of a strip, as many at a time as have blocks that follow each other: f(index of the first in the
+// strip, its block, how many).
 template <class F>
-void for_each_run(const BlockLayout& layout, const Tile& tile, const Strip& strip, F&& f) {
-  const std::int64_t end = tile.col + tile.cols;
+void for_each_block(const BlockLayout& layout, const Tile& tile, const Strip& strip, F&& f) {
   std::int64_t row = strip.row, col = strip.col;
-  std::int64_t across = (col / layout.run) % layout.grid_cols;
-  std::int64_t first = row / layout.row_block * layout.grid_cols;
-  for (std::int64_t i = 0; i < strip.runs; ++i) {
-    f(i, first + across);
-    col += strip.run;
-    if (++across == layout.grid_cols) across = 0;
-    if (col < end) continue;
+  for (std::int64_t done = 0; done < strip.runs;) {
+    const std::int64_t in_row = (tile.col + tile.cols - col) / strip.run;
+    const std::int64_t before_wrap = layout.grid_cols - (col / layout.run) % layout.grid_cols;
+    const std::int64_t count = std::min({strip.runs - done, in_row, before_wrap});
+    f(done, layout.block_of(row, col), count);
+    done += count;
+    col += count * strip.run;
+    if (count < in_row) continue;
     ++row;
     col = tile.col;
-    across = (col / layout.run) % layout.grid_cols;
-    first = row / layout.row_block * layout.grid_cols;
   }
 }
 

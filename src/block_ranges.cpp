@@ -1,7 +1,7 @@
 #include "src/block_ranges.hpp"
 
 #include <array>
-#include <bit>
+#include <cmath>
 #include <limits>
 
 #include "src/active_table.hpp"
@@ -10,10 +10,6 @@ namespace mq {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-bool is_finite(float x) {
-  return (std::bit_cast<std::uint32_t>(x) & 0x7fffffffu) < 0x7f800000u;
-}
 
 // Ranges of adjacent runs over several rows.
 struct StripRanges {
@@ -26,16 +22,18 @@ struct StripRanges {
     std::fill_n(hi.begin(), runs, -kInfinity);
   }
 
-  // Runs of one element: a vector of ranges along the row.
+  // Runs of one element: a vector of ranges along the row. In a form that compilers turn into vector code.
   void add_elements(const float* x, std::int64_t n) {
-    std::int64_t bad = 0;
+    float* const __restrict lowest = lo.data();
+    float* const __restrict highest = hi.data();
+    std::int32_t bad = 0;
     for (std::int64_t i = 0; i < n; ++i) {
-      const float value = x[i];
-      const bool finite = is_finite(value);
-      const auto at = static_cast<std::size_t>(i);
-      lo[at] = finite && value < lo[at] ? value : lo[at];
-      hi[at] = finite && value > hi[at] ? value : hi[at];
-      bad += !finite;
+      const bool finite = std::fabs(x[i]) < kInfinity;
+      const float low = finite ? x[i] : lowest[i];
+      const float high = finite ? x[i] : highest[i];
+      lowest[i] = low < lowest[i] ? low : lowest[i];
+      highest[i] = high > highest[i] ? high : highest[i];
+      bad += finite ? 0 : 1;
     }
     nonfinite += bad;
   }
@@ -102,8 +100,11 @@ std::int64_t BlockRanges::add_strip(const Tile& tile, const Strip& strip, const 
     }
   }
   const std::lock_guard lock(mutex_);
-  for_each_run(layout_, tile, strip, [&](std::int64_t i, std::int64_t block) {
-    merge(block, found.lo[static_cast<std::size_t>(i)], found.hi[static_cast<std::size_t>(i)]);
+  for_each_block(layout_, tile, strip, [&](std::int64_t first, std::int64_t block, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto at = static_cast<std::size_t>(first + i);
+      merge(block + i, found.lo[at], found.hi[at]);
+    }
   });
   return found.nonfinite;
 }

@@ -53,7 +53,9 @@ std::vector<std::string> only_in(const Source& source, const NameIndex& other) {
   return names;
 }
 
-bool is_float(const LogicalTensor& tensor) { return tensor.spec.has_value() || is_readable_float(tensor.info.dtype); }
+bool is_float(const LogicalTensor& tensor) {
+  return tensor.spec.has_value() || is_readable_float(tensor.info.dtype);
+}
 
 std::vector<TensorKind> kinds_of(const Source& source) {
   std::string model_type;

@@ -19,6 +19,7 @@ using Object = std::vector<std::pair<std::string, Value>>;  // in file order; ke
 class Value {
  public:
   Value() = default;
+  // NOLINTBEGIN(google-explicit-constructor): a literal is a value
   Value(std::nullptr_t) {}
   Value(bool value) : data_(value) {}
   Value(int value) : data_(static_cast<std::int64_t>(value)) {}
@@ -30,6 +31,7 @@ class Value {
   Value(std::string_view value) : data_(std::string(value)) {}
   Value(Array value) : data_(std::move(value)) {}
   Value(Object value) : data_(std::move(value)) {}
+  // NOLINTEND(google-explicit-constructor)
 
   bool is_null() const noexcept { return std::holds_alternative<std::nullptr_t>(data_); }
   const bool* as_bool() const noexcept { return std::get_if<bool>(&data_); }

@@ -13,29 +13,26 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little);
 
-constexpr std::uint64_t repeat(std::uint64_t field, int every) {
-  std::uint64_t all = 0;
-  for (int at = 0; at < 64; at += every) all |= field << at;
-  return all;
+// Times a field: the field in every 8, 16 or 32 bits.
+constexpr std::uint64_t kEvery8 = 0x0101010101010101, kEvery16 = 0x0001000100010001, kEvery32 = 0x0000000100000001;
+
+constexpr std::uint64_t low_bits(int bits) {
+  return (std::uint64_t{1} << bits) - 1;
 }
 
 // Moves 8 codes, one per byte, together into 8 * bits bits: pairs, then pairs of pairs, then halves.
 std::uint64_t squeeze(std::uint64_t x, int bits) {
-  constexpr std::uint64_t kBytes = repeat(0xff, 16), kWords = repeat(0xffff, 32);
-  x &= repeat((1u << bits) - 1, 8);
-  x = (x & kBytes) | ((x >> 8) & kBytes) << bits;
-  x = (x & kWords) | ((x >> 16) & kWords) << (2 * bits);
-  return (x & 0xffffffffu) | (x >> 32) << (4 * bits);
+  x &= low_bits(bits) * kEvery8;
+  x = (x & low_bits(8) * kEvery16) | ((x >> 8) & low_bits(8) * kEvery16) << bits;
+  x = (x & low_bits(16) * kEvery32) | ((x >> 16) & low_bits(16) * kEvery32) << (2 * bits);
+  return (x & low_bits(32)) | (x >> 32) << (4 * bits);
 }
 
 // The inverse of squeeze; bits of x beyond 8 * bits do not matter.
 std::uint64_t spread(std::uint64_t x, int bits) {
-  const std::uint64_t half = (std::uint64_t{1} << (4 * bits)) - 1;
-  x = (x & half) | ((x >> (4 * bits)) & half) << 32;
-  const std::uint64_t quarter = repeat((std::uint64_t{1} << (2 * bits)) - 1, 32);
-  x = (x & quarter) | ((x >> (2 * bits)) & quarter) << 16;
-  const std::uint64_t eighth = repeat((std::uint64_t{1} << bits) - 1, 16);
-  return (x & eighth) | ((x >> bits) & eighth) << 8;
+  x = (x & low_bits(4 * bits)) | ((x >> (4 * bits)) & low_bits(4 * bits)) << 32;
+  x = (x & low_bits(2 * bits) * kEvery32) | ((x >> (2 * bits)) & low_bits(2 * bits) * kEvery32) << 16;
+  return (x & low_bits(bits) * kEvery16) | ((x >> bits) & low_bits(bits) * kEvery16) << 8;
 }
 
 // One row. Eight codes become `bits` bytes; a whole 8-byte store where the row has room, its excess overwritten next.
@@ -58,7 +55,14 @@ void pack_row(const std::uint8_t* codes, std::int64_t n, int bits, std::uint8_t*
 }
 
 void unpack_row(const std::uint8_t* packed, std::int64_t packed_bytes, std::int64_t n, int bits, std::uint8_t* codes) {
-  for (std::int64_t at = 0; n > 0; n -= 8, codes += 8, at += bits) {
+  std::int64_t at = 0;
+  for (; n >= 8 && packed_bytes - at >= 8; n -= 8, codes += 8, at += bits) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, packed + at, 8);
+    word = spread(word, bits);
+    std::memcpy(codes, &word, 8);
+  }
+  for (; n > 0; n -= 8, codes += 8, at += bits) {
     std::uint64_t word = 0;
     std::memcpy(&word, packed + at, static_cast<std::size_t>(std::min<std::int64_t>(8, packed_bytes - at)));
     word = spread(word, bits);

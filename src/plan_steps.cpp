@@ -7,6 +7,7 @@
 #include "src/float_rows.hpp"
 #include "src/json.hpp"
 #include "src/kinds.hpp"
+#include "src/stored_spec.hpp"
 
 namespace mq {
 namespace {
@@ -83,7 +84,7 @@ class StepMaker {
     std::vector<Step> steps;
     for (std::size_t i = 0; i < source_.tensors.size(); ++i) {
       const LogicalTensor& tensor = source_.tensors[i];
-      Step step = start(i, kinds[i], tensor.spec ? "decoded from " + to_string(*tensor.spec) : "kept");
+      Step step = start(i, kinds[i], tensor.spec ? "decoded from " + stored_spec_text(*tensor.spec) : "kept");
       const bool is_float = tensor.spec || is_readable_float(tensor.info.dtype);
       const DType target = recipe_.dtype && is_float ? *recipe_.dtype : tensor.info.dtype;
       if (tensor.spec || target != tensor.info.dtype) cast(step, target);

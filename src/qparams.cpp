@@ -112,25 +112,6 @@ ParamRule::ParamRule(const QuantSpec& spec) {
   }
 }
 
-float ParamRule::scale(float lo, float hi) const noexcept {
-  if (asymmetric_) {
-    lo = std::min(lo, 0.0f);
-    hi = std::max(hi, 0.0f);
-    if (lo == hi) return 1;
-    const float width = hi - lo;
-    // Halves are exact wherever the difference overflows.
-    return std::isinf(width) ? (hi / 2.0f - lo / 2.0f) / (divisor_ / 2.0f) : width / divisor_;
-  }
-  if (lo == 0 && hi == 0) return 1;
-  if (signed_range_) return (-lo >= hi ? lo : hi) / divisor_;
-  return std::max(-lo, hi) / divisor_;
-}
-
-float ParamRule::zero_point(float lo, float stored_scale) const noexcept {
-  if (!asymmetric_) return common_zero_;
-  return std::clamp(code_min_ - std::nearbyint(std::min(lo, 0.0f) / stored_scale), code_min_, code_max_);
-}
-
 QParams choose_qparams(std::span<const Range> ranges, const QuantSpec& spec) {
   const ParamRule rule(spec);
   QParams params;

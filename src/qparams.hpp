@@ -1,6 +1,8 @@
 // From the range of a block to its scale and zero point: the arithmetic behind choose_qparams.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -32,9 +34,17 @@ class ParamRule {
   explicit ParamRule(const QuantSpec& spec);
 
   // Scale of a block with finite range, before it is rounded to its storage type.
-  float scale(float lo, float hi) const noexcept;
+  float scale(float lo, float hi) const noexcept {
+    if (asymmetric_) return width_scale(std::min(lo, 0.0f), std::max(hi, 0.0f));
+    const float absmax = std::max(-lo, hi);
+    if (absmax == 0) return 1;
+    return (signed_range_ ? (-lo >= hi ? lo : hi) : absmax) / divisor_;
+  }
   // Zero point of that block, given the scale as stored.
-  float zero_point(float lo, float stored_scale) const noexcept;
+  float zero_point(float lo, float stored_scale) const noexcept {
+    if (!asymmetric_) return common_zero_;
+    return std::clamp(code_min_ - std::nearbyint(std::min(lo, 0.0f) / stored_scale), code_min_, code_max_);
+  }
 
   // Whether every block has its own zero point.
   bool has_zero_points() const noexcept { return asymmetric_; }
@@ -46,6 +56,13 @@ class ParamRule {
   float code_max() const noexcept { return code_max_; }
 
  private:
+  float width_scale(float lo, float hi) const noexcept {
+    const float width = hi - lo;
+    if (width == 0) return 1;
+    // Halves are exact wherever the difference overflows.
+    return std::isinf(width) ? (hi / 2.0f - lo / 2.0f) / (divisor_ / 2.0f) : width / divisor_;
+  }
+
   bool asymmetric_ = false;
   bool signed_range_ = false;
   float divisor_ = 1;

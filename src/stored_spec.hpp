@@ -12,7 +12,8 @@ namespace mq {
 inline std::string stored_spec_text(const QuantSpec& spec) {
   std::string text = to_string(spec);
   for (const char* kind : {":narrow", ":full", ":signed"}) {
-    if (const std::size_t at = text.find(kind); at != std::string::npos) return text.erase(at, std::string(kind).size());
+    if (const std::size_t at = text.find(kind); at != std::string::npos)
+      return text.erase(at, std::string(kind).size());
   }
   return text;
 }

@@ -13,10 +13,8 @@ constexpr std::string_view kName = "quantization_metadata.json";
 constexpr std::uint64_t kMaxBytes = 1 << 30;  // a few hundred bytes for each tensor, of which there may be a million
 
 [[noreturn]] void malformed(const std::string& source, std::string message, std::string expected) {
-  throw Error({.code = ErrorCode::Corrupt,
-               .message = std::move(message),
-               .file = source,
-               .expected = std::move(expected)});
+  throw Error(
+      {.code = ErrorCode::Corrupt, .message = std::move(message), .file = source, .expected = std::move(expected)});
 }
 
 const std::string& string_member(const json::Value& entry, std::string_view key, const std::string& source) {

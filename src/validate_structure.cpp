@@ -9,7 +9,9 @@ namespace {
 // What compressed-tensors appends to the name of a weight (dialects/compressed_tensors.hpp).
 constexpr std::array<std::string_view, 5> kPartSuffixes = {"_packed", "_scale", "_zero_point", "_shape", "_g_idx"};
 
-std::string_view leaf(std::string_view name) { return name.substr(name.rfind('.') + 1); }
+std::string_view leaf(std::string_view name) {
+  return name.substr(name.rfind('.') + 1);
+}
 
 // "layer.weight" for "layer.weight_scale"; empty for scales of activations ("input_scale") and for all else.
 std::string_view weight_of_part(std::string_view name) {

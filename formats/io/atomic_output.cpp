@@ -113,6 +113,11 @@ fs::path exchange_directories(const fs::path& from, const fs::path& to) {
   return aside;
 }
 
+void require_state(const fs::path& target, bool right, const char* problem) {
+  if (right) return;
+  throw Error({.code = ErrorCode::Usage, .message = "output " + std::string(problem), .file = target.string()});
+}
+
 void sync_tree(const fs::path& root) {
   std::error_code error;
   for (fs::recursive_directory_iterator entry(root, error), end; !error && entry != end; entry.increment(error)) {
@@ -137,6 +142,7 @@ AtomicFile::~AtomicFile() {
 }
 
 File& AtomicFile::create(std::uint64_t size_bytes) {
+  require_state(target_, temporary_.empty() && !committed_, "begun twice");
   const fs::path name = random_sibling(target_);
   file_ = File::create(name);
   temporary_ = name;
@@ -145,6 +151,7 @@ File& AtomicFile::create(std::uint64_t size_bytes) {
 }
 
 void AtomicFile::commit(bool sync) {
+  require_state(target_, !temporary_.empty(), "finished before it was begun");
   if (sync) file_.sync();
   file_.close();
   require_replaceable(target_, overwrite_, fs::file_type::regular);
@@ -173,6 +180,7 @@ AtomicDirectory::~AtomicDirectory() {
 }
 
 const fs::path& AtomicDirectory::create(std::uint64_t size_bytes) {
+  require_state(target_, temporary_.empty(), "begun twice");
   const fs::path name = random_sibling(target_);
   if (::mkdir(name.c_str(), 0777) != 0) throw_io(name, "create", errno);
   temporary_ = name;
@@ -181,6 +189,7 @@ const fs::path& AtomicDirectory::create(std::uint64_t size_bytes) {
 }
 
 void AtomicDirectory::commit(bool sync) {
+  require_state(target_, !temporary_.empty(), "finished before it was begun");
   if (sync) sync_tree(temporary_);
   require_replaceable(target_, overwrite_, fs::file_type::directory);
   if (rename_to_free_name(temporary_, target_)) {

@@ -145,4 +145,9 @@ struct CreateOptions {
 std::unique_ptr<CheckpointWriter> create_checkpoint(const std::filesystem::path& path, std::string_view format,
                                                     const CreateOptions& options = {});
 
+// Bytes that the files of a layout occupy, headers included: what size_bytes() of a writer of the format says after
+// begin. Writes nothing.
+// Throws: Usage as create_checkpoint() and begin() do.
+std::int64_t layout_size_bytes(const Layout& layout, std::string_view format);
+
 }  // namespace mq

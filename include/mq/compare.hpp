@@ -14,13 +14,13 @@ namespace mq {
 struct TensorComparison {
   std::string name;
   Shape shape;
-  std::string spec;               // how the second one stores it: "int8:channel=0:sym", or its type
-  bool quantized = false;         // in the second checkpoint
-  ErrorStats error;               // second against first
-  std::int64_t worst_channel = 0;   // row of the matrix [out, rest] with the lowest SQNR
+  std::string spec;                // how the second one stores it: "int8:channel=0:sym", or its type
+  bool quantized = false;          // in the second checkpoint
+  ErrorStats error;                // second against first
+  std::int64_t worst_channel = 0;  // row of the matrix [out, rest] with the lowest SQNR
   double worst_channel_db = 0;
   std::int64_t original_bytes = 0;
-  std::int64_t other_bytes = 0;   // all parts
+  std::int64_t other_bytes = 0;  // all parts
 };
 
 struct Comparison {

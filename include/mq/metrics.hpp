@@ -16,6 +16,8 @@ struct ErrorStats {
   double max_error = 0;  // max |x-y|
   std::int64_t numel = 0;
 
+  bool operator==(const ErrorStats&) const = default;
+
   void add(const ErrorStats& other) noexcept;
 
   // 10 log10(x_sq / error_sq) in dB; +infinity if there is no error, -infinity if x is all zero but y is not.

@@ -3,8 +3,6 @@
 
 #include <immintrin.h>
 
-#include <cstring>
-
 #include "kernels/isa/x86_crc32.hpp"
 #include "kernels/lanes.hpp"
 

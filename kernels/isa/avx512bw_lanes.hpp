@@ -3,8 +3,6 @@
 
 #include <immintrin.h>
 
-#include <cstring>
-
 #include "kernels/isa/x86_crc32.hpp"
 #include "kernels/lanes.hpp"
 
@@ -74,9 +72,11 @@ struct Avx512bw {
   }
 
   static void store_upper_halves(Uints a, Uints b, std::uint16_t* p) {
-    const __m512i words = _mm512_packus_epi32(_mm512_srli_epi32(a, 16), _mm512_srli_epi32(b, 16));
-    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-    _mm512_storeu_si512(p, _mm512_permutexvar_epi64(order, words));
+    // Half i of a is word 2i of the blend, half i of b word 2i + 1.
+    const __m512i mixed = _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(a, 16), b);
+    const __m512i order = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1,  //
+                                           30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi16(order, mixed));
   }
 
   static Floats from_f16(const std::uint16_t* p) { return _mm512_cvtph_ps(load_32_bytes(p)); }

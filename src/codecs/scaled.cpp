@@ -32,8 +32,12 @@ std::int64_t ranges_of(const float* x, const Strip& strip, kernels::Range* range
   return nonfinite;
 }
 
-float zero_point_at(const QuantSpec& spec, const std::uint8_t* stored) {
-  return static_cast<float>(spec.element == DType::Int8 ? static_cast<std::int8_t>(*stored) : *stored);
+// Zero points as numbers. stored may lie at any address.
+void load_zero_points(const QuantSpec& spec, const std::uint8_t* stored, std::int64_t n, float* zero_points) {
+  const bool is_signed = spec.element == DType::Int8;
+  for (std::int64_t i = 0; i < n; ++i) {
+    zero_points[i] = static_cast<float>(is_signed ? static_cast<std::int8_t>(stored[i]) : stored[i]);
+  }
 }
 
 void require_count(const char* what, std::size_t found, std::int64_t blocks) {
@@ -133,11 +137,11 @@ EncodeCounts ScaledState::begin_tile(const Tile& tile, PartSpans parts) const {
 EncodeCounts ScaledState::params_of(const Tile& tile, const Strip& strip, const float* x, PartSpans parts,
                                     StripParams& params) const {
   if (source_ == Source::Data) return choose(tile, strip, x, parts, params);
-  std::fill_n(params.zero_point.begin(), strip.runs, rule_.common_zero_point());
-  for_each_run(request_.layout, tile, strip, [&](std::int64_t i, std::int64_t block) {
-    const auto from = static_cast<std::size_t>(block), to = static_cast<std::size_t>(i);
-    params.scale[to] = scales_[from];
-    if (rule_.has_zero_points()) params.zero_point[to] = zero_point_at(request_.spec, &zero_points_[from]);
+  if (!rule_.has_zero_points()) std::fill_n(params.zero_point.begin(), strip.runs, rule_.common_zero_point());
+  for_each_block(request_.layout, tile, strip, [&](std::int64_t first, std::int64_t block, std::int64_t count) {
+    std::copy_n(scales_.data() + block, count, params.scale.data() + first);
+    if (!rule_.has_zero_points()) return;
+    load_zero_points(request_.spec, zero_points_.data() + block, count, params.zero_point.data() + first);
   });
   if (source_ == Source::Observed) return {};
   std::array<kernels::Range, kStripRuns> ranges;
@@ -154,7 +158,11 @@ EncodeCounts ScaledState::choose(const Tile& tile, const Strip& strip, const flo
   EncodeCounts counts{.nonfinite = ranges_of(x, strip, ranges.data())};
   for (std::size_t i = 0; i < runs; ++i) params.scale[i] = rule_.scale(ranges[i].lo, ranges[i].hi);
   counts.overflow = round_scales(dtype, params.scale.data(), runs);
-  for (std::size_t i = 0; i < runs; ++i) params.zero_point[i] = rule_.zero_point(ranges[i].lo, params.scale[i]);
+  if (rule_.has_zero_points()) {
+    for (std::size_t i = 0; i < runs; ++i) params.zero_point[i] = rule_.zero_point(ranges[i].lo, params.scale[i]);
+  } else {
+    std::fill_n(params.zero_point.begin(), runs, rule_.common_zero_point());
+  }
 
   const std::int64_t first = (strip.row - tile.row) * layout.grid_cols + strip.col / layout.run;
   const auto offset = static_cast<std::size_t>(first);
@@ -214,6 +222,7 @@ void scaled_finish(const CodecState& state, PartSpans parts) {
 
 void load_params(const CodecRequest& request, const Tile& tile, const Strip& strip, ConstPartSpans parts,
                  StripParams& params) {
+  const DType dtype = scale_dtype_of(request.spec);
   const std::size_t width = scale_bytes(request.spec);
   // Tiled parts begin with the tile's first row.
   const std::int64_t before = is_tiled(request) ? tile.row * request.layout.grid_cols : 0;
@@ -221,15 +230,14 @@ void load_params(const CodecRequest& request, const Tile& tile, const Strip& str
   if (!zero_points) {
     std::fill_n(params.zero_point.begin(), strip.runs, ParamRule(request.spec).common_zero_point());
   }
-  alignas(float) std::array<std::byte, kStripRuns * sizeof(float)> stored;
-  for_each_run(request.layout, tile, strip, [&](std::int64_t i, std::int64_t block) {
-    const auto from = static_cast<std::size_t>(block - before), to = static_cast<std::size_t>(i);
-    std::memcpy(stored.data() + to * width, parts[kScale].data() + from * width, width);
+  for_each_block(request.layout, tile, strip, [&](std::int64_t first, std::int64_t block, std::int64_t count) {
+    const auto from = static_cast<std::size_t>(block - before);
+    load_scales(dtype, parts[kScale].data() + from * width, static_cast<std::size_t>(count),
+                params.scale.data() + first);
     if (!zero_points) return;
-    const auto zero = static_cast<std::uint8_t>(parts[kZeroPoint][from]);
-    params.zero_point[to] = zero_point_at(request.spec, &zero);
+    const auto* stored = reinterpret_cast<const std::uint8_t*>(parts[kZeroPoint].data());
+    load_zero_points(request.spec, stored + from, count, params.zero_point.data() + first);
   });
-  load_scales(scale_dtype_of(request.spec), stored.data(), static_cast<std::size_t>(strip.runs), params.scale.data());
 }
 
 }  // namespace mq

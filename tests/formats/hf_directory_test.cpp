@@ -8,6 +8,7 @@
 #include "tests/support/checkpoints.hpp"
 #include "tests/support/errors.hpp"
 #include "tests/support/files.hpp"
+#include "tests/support/paths.hpp"
 
 using namespace mq;
 using test::code_of;
@@ -245,4 +246,20 @@ TEST_CASE("hf directory: metadata of the shards is merged, and a difference is t
   CHECK(checkpoint->metadata() ==
         Metadata{{"format", std::string("pt")}, {"v", std::string("1")}, {"w", std::string("3")}});
   CHECK(left_out_of(*checkpoint) == Names{"b.safetensors: metadata v, which differs from that of an earlier shard"});
+}
+
+TEST_CASE("hf directory: a model as Hugging Face saves it is read, and written again with the same tensors and index") {
+  const auto model = test::fixture("lm/model");
+  if (!model) return;
+  const auto checkpoint = open_checkpoint(*model);
+  CHECK(checkpoint->tensors().size() == 56);
+  CHECK(checkpoint->assets().size() == 4);
+  CHECK(checkpoint->left_out().empty());
+  const test::TempDir dir;
+  const std::vector<test::NamedBytes> tensors = test::read_checkpoint(*checkpoint);
+  test::write_checkpoint(dir / "copy", "hf_safetensors", tensors, checkpoint->metadata());
+  CHECK(test::read_checkpoint(*open_checkpoint(dir / "copy")) == tensors);
+  for (const char* shard : {"model-00001-of-00003.safetensors", "model-00003-of-00003.safetensors"}) {
+    CHECK(test::read_file(dir / "copy" / shard) == test::read_file(*model / shard));
+  }
 }

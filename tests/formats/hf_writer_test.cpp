@@ -138,6 +138,20 @@ TEST_CASE("hf_safetensors: a directory is replaced whole, only when asked, and o
         ErrorCode::Io);
 }
 
+TEST_CASE("writers: steps out of order are refused, and nothing is left behind") {
+  const test::TempDir dir;
+  for (const char* format : {"safetensors", "hf_safetensors"}) {
+    CAPTURE(std::string(format));
+    const auto writer = create_checkpoint(dir / "out", format);
+    CHECK(code_of([&] { writer->finish(); }) == ErrorCode::Usage);
+    writer->begin(test::layout_of(sharded()));
+    CHECK(code_of([&] { writer->begin(test::layout_of(sharded())); }) == ErrorCode::Usage);
+  }
+  const auto writer = create_checkpoint(dir / "out", "hf_safetensors");
+  CHECK(code_of([&] { writer->add_text("a", "b"); }) == ErrorCode::Usage);
+  CHECK(test::names_in(dir.path()).empty());
+}
+
 TEST_CASE("hf_safetensors: an unfinished writer leaves the old directory and no other") {
   const test::TempDir dir;
   test::write_checkpoint(dir / "out", "hf_safetensors", {sample("old", DType::UInt8, {3})});

@@ -32,7 +32,9 @@ std::optional<Error> error_of(const std::string& bytes) {
   return test::error_of([&] { Parsed parsed(bytes); });
 }
 
-std::string long1(std::string_view bytes) { return "\x8a"s + static_cast<char>(bytes.size()) + std::string(bytes); }
+std::string long1(std::string_view bytes) {
+  return "\x8a"s + static_cast<char>(bytes.size()) + std::string(bytes);
+}
 
 }  // namespace
 
@@ -66,10 +68,9 @@ TEST_CASE("pickle: numbers of all opcodes, big ones kept as digits") {
 }
 
 TEST_CASE("pickle: texts and bytes of all opcodes; Python 2 strings are Latin-1") {
-  const Parsed p(
-      "(X\x02\x00\x00\x00hi\x8c\x02yo\x8d\x01\x00\x00\x00\x00\x00\x00\x00zV\\u00e9\xe9\\U0001F600\n"s +
-      "T\x01\x00\x00\x00\xe9U\x01qS'a\\'\\x41\\n\\101'\nB\x01\x00\x00\x00\xff"s + "C\x01\x00"s +
-      "\x8e\x01\x00\x00\x00\x00\x00\x00\x00x\x96\x01\x00\x00\x00\x00\x00\x00\x00yt."s);
+  const Parsed p("(X\x02\x00\x00\x00hi\x8c\x02yo\x8d\x01\x00\x00\x00\x00\x00\x00\x00zV\\u00e9\xe9\\U0001F600\n"s +
+                 "T\x01\x00\x00\x00\xe9U\x01qS'a\\'\\x41\\n\\101'\nB\x01\x00\x00\x00\xff"s + "C\x01\x00"s +
+                 "\x8e\x01\x00\x00\x00\x00\x00\x00\x00x\x96\x01\x00\x00\x00\x00\x00\x00\x00yt."s);
   const auto text = [&](std::size_t i) { return std::string(p->text(p.item(i))); };
   CHECK(text(0) == "hi");
   CHECK(text(1) == "yo");
@@ -85,8 +86,13 @@ TEST_CASE("pickle: texts and bytes of all opcodes; Python 2 strings are Latin-1"
 }
 
 TEST_CASE("pickle: containers of all opcodes, filled after they were memoized") {
-  const Parsed p("(]q\x00K\x01" "ah\x00(K\x02K\x03" "e(K\x04l}K\x05K\x06s(K\x07K\x08u(K\x01K\x02" "d)K\x01\x85K\x01K\x02\x86" "NNN\x87"
-                 "\x8f(K\x09\x90(K\x01\x91t."s);
+  const Parsed p(
+      "(]q\x00K\x01"
+      "ah\x00(K\x02K\x03"
+      "e(K\x04l}K\x05K\x06s(K\x07K\x08u(K\x01K\x02"
+      "d)K\x01\x85K\x01K\x02\x86"
+      "NNN\x87"
+      "\x8f(K\x09\x90(K\x01\x91t."s);
   CHECK(p->items(p.item(0)).size() == 3);
   CHECK(p.item(0) == p.item(1));
   CHECK(p->kind(p.item(2)) == Kind::List);
@@ -99,8 +105,10 @@ TEST_CASE("pickle: containers of all opcodes, filled after they were memoized") 
 }
 
 TEST_CASE("pickle: calls become records with arguments, state, entries and items; nothing is looked up") {
-  const Parsed p("(cos\nsystem\nX\x01\x00\x00\x00x\x85Rq\x00}b(K\x01K\x02uK\x03" "ac__builtin__\nset\n)\x81"
-                 "\x8c\x01m\x8c\x01n\x93)}\x92(K\x01imod\nCls\n(cmod\nCls\nK\x01ot."s);
+  const Parsed p(
+      "(cos\nsystem\nX\x01\x00\x00\x00x\x85Rq\x00}b(K\x01K\x02uK\x03"
+      "ac__builtin__\nset\n)\x81"
+      "\x8c\x01m\x8c\x01n\x93)}\x92(K\x01imod\nCls\n(cmod\nCls\nK\x01ot."s);
   const Object& first = p->object(p.item(0));
   CHECK(to_string(p->global(first.callable)) == "os.system");
   CHECK(first.called);
@@ -133,7 +141,10 @@ TEST_CASE("pickle: the memo takes dense, sparse, text and implied indices") {
 }
 
 TEST_CASE("pickle: a container may hold itself, and a persistent id refers to something else") {
-  const Parsed p("]q\x00h\x00" "aPabc\n" "aK\x01Qa."s);
+  const Parsed p(
+      "]q\x00h\x00"
+      "aPabc\n"
+      "aK\x01Qa."s);
   CHECK(p.item(0) == p.root());
   CHECK(p->kind(p.item(1)) == Kind::PersistentId);
   CHECK(p->text(p->persistent_id(p.item(1))) == "abc");
@@ -151,35 +162,45 @@ TEST_CASE("pickle: malformed programs are refused with the offset of the opcode"
     std::uint64_t offset;
   };
   for (const Case& c : std::vector<Case>{
-           {"", 0},                              // no STOP
-           {"K\x01", 2},                         // no STOP
-           {".", 0},                             // nothing on the stack
-           {"K\x01K\x02.", 4},                   // too much on it
-           {"(K\x01.", 3},                       // a mark on it
-           {"\x01.", 0},                         // no opcode
-           {"K", 0},                             // cut operand
-           {"X\xff\xff\xff\xff" "a.", 0},        // length beyond the end
+           {"", 0},             // no STOP
+           {"K\x01", 2},        // no STOP
+           {".", 0},            // nothing on the stack
+           {"K\x01K\x02.", 4},  // too much on it
+           {"(K\x01.", 3},      // a mark on it
+           {"\x01.", 0},        // no opcode
+           {"K", 0},            // cut operand
+           {"X\xff\xff\xff\xff"
+            "a.",
+            0},  // length beyond the end
            {"\x8d\xff\xff\xff\xff\xff\xff\xff\xff.", 0},
-           {"T\xff\xff\xff\xff" "a.", 0},        // negative length
+           {"T\xff\xff\xff\xff"
+            "a.",
+            0},  // negative length
            {"\x8b\xff\xff\xff\xff.", 0},
            {"\x95\x09\x00\x00\x00\x00\x00\x00\x00N."s, 0},  // frame beyond the end
-           {"cos\nsystem", 0},                   // unended line
-           {"0", 0},                             // nothing to drop
-           {"K\x01(a.", 3},                      // the list lies below the mark
-           {"K\x01K\x01" "a.", 4},               // append to a number
-           {"}K\x01" "a.", 3},                   // append to a dict
-           {"]K\x01K\x02s.", 5},                 // item of a list
-           {"}(K\x01u.", 4},                     // key without value
-           {"(K\x01" "d.", 3},
-           {"t.", 0},                            // no mark
-           {"h\x00."s, 0},                       // never memoized
+           {"cos\nsystem", 0},                              // unended line
+           {"0", 0},                                        // nothing to drop
+           {"K\x01(a.", 3},                                 // the list lies below the mark
+           {"K\x01K\x01"
+            "a.",
+            4},  // append to a number
+           {"}K\x01"
+            "a.",
+            3},                   // append to a dict
+           {"]K\x01K\x02s.", 5},  // item of a list
+           {"}(K\x01u.", 4},      // key without value
+           {"(K\x01"
+            "d.",
+            3},
+           {"t.", 0},       // no mark
+           {"h\x00."s, 0},  // never memoized
            {"g-1\n.", 0},
            {"gx\n.", 0},
-           {"cm\nn\nK\x01R.", 7},                // arguments that are no tuple
-           {"K\x01K\x01\x93.", 4},               // a global of numbers
-           {"K\x01}b.", 3},                      // state of a number
-           {"cm\nn\n}b.", 6},                    // state of a class
-           {"cm\nn\n)R}b}b.", 10},               // a second state
+           {"cm\nn\nK\x01R.", 7},   // arguments that are no tuple
+           {"K\x01K\x01\x93.", 4},  // a global of numbers
+           {"K\x01}b.", 3},         // state of a number
+           {"cm\nn\n}b.", 6},       // state of a class
+           {"cm\nn\n)R}b}b.", 10},  // a second state
            {"I1x\n.", 0},
            {"L\n.", 0},
            {"F1.0.0\n.", 0},

@@ -1,7 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
-#include <chrono>
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -193,14 +194,13 @@ TEST_CASE("torch zip: state dicts of trained networks equal their safetensors si
 }
 
 TEST_CASE("torch zip: a file of 1500 tensors opens in a few milliseconds") {
-  using Clock = std::chrono::steady_clock;
-  auto best = Clock::duration::max();
+  std::clock_t best = std::clock();
   for (int i = 0; i < 5; ++i) {
-    const auto start = Clock::now();
+    const std::clock_t start = std::clock();
     open_pt("many_small.pt");
-    best = std::min(best, Clock::now() - start);
+    best = std::min(best, std::clock() - start);
   }
-  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(best).count();
-  MESSAGE("many_small.pt opened in " << micros << " us");
-  CHECK(micros < 200'000);  // far above the 2 ms it takes, for sanitizers and busy machines
+  const auto micros = best / (CLOCKS_PER_SEC / 1'000'000);
+  MESSAGE("many_small.pt opened in " << micros << " us of processor time");
+  CHECK(micros < 200'000);  // far above the 2 ms it takes, for sanitizers
 }

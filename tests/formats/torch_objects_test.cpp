@@ -45,9 +45,13 @@ void add_module(PickleBuilder& p) {
 TEST_CASE("torch objects: the example of the format description reads as the array that it was made of") {
   // {'w': float32 [[0, 1, 2], [3, 4, 5]]}, byte for byte as torch.save pickles it.
   const std::string pickle(
-      "\x80\x02}q\x00X\x01\x00\x00\x00wq\x01" "ctorch._utils\n_rebuild_tensor_v2\nq\x02((X\x07\x00\x00\x00storageq\x03"
-      "ctorch\nFloatStorage\nq\x04X\x01\x00\x00\x00" "0q\x05X\x03\x00\x00\x00" "cpuq\x06K\x06tq\x07QK\x00K\x02K\x03\x86q\x08"
-      "K\x03K\x01\x86q\x09\x89" "ccollections\nOrderedDict\nq\x0a)Rq\x0btq\x0cRq\x0ds.",
+      "\x80\x02}q\x00X\x01\x00\x00\x00wq\x01"
+      "ctorch._utils\n_rebuild_tensor_v2\nq\x02((X\x07\x00\x00\x00storageq\x03"
+      "ctorch\nFloatStorage\nq\x04X\x01\x00\x00\x00"
+      "0q\x05X\x03\x00\x00\x00"
+      "cpuq\x06K\x06tq\x07QK\x00K\x02K\x03\x86q\x08"
+      "K\x03K\x01\x86q\x09\x89"
+      "ccollections\nOrderedDict\nq\x0a)Rq\x0btq\x0cRq\x0ds.",
       166);
   const test::TempDir dir;
   test::ZipBuilder zip;
@@ -157,22 +161,28 @@ TEST_CASE("torch objects: the state of an optimizer is not taken for the model")
 TEST_CASE("torch objects: ordered, default and old dictionaries, namespaces and sequences are walked alike") {
   CHECK(torch_names(dict_of([](PickleBuilder& p) { p.ordered_dict().text("b").vector("0", 6).setitem(); }), ".") ==
         Names{"a.b"});
-  CHECK(torch_names(dict_of([](PickleBuilder& p) {  // Python 2: OrderedDict([["b", tensor]])
-          p.global("collections", "OrderedDict").mark().empty_list().empty_list().text("b").append().vector("0", 6);
-          p.append().append().tuple().reduce();
-        }), ".") == Names{"a.b"});
+  CHECK(torch_names(
+            dict_of([](PickleBuilder& p) {  // Python 2: OrderedDict([["b", tensor]])
+              p.global("collections", "OrderedDict").mark().empty_list().empty_list().text("b").append().vector("0", 6);
+              p.append().append().tuple().reduce();
+            }),
+            ".") == Names{"a.b"});
   CHECK(torch_names(dict_of([](PickleBuilder& p) {
-          p.global("collections", "defaultdict").mark().global("builtins", "list").tuple().reduce();
-          p.text("b").vector("0", 6).setitem();
-        }), ".") == Names{"a.b"});
-  CHECK(torch_names(dict_of([](PickleBuilder& p) {
-          p.global("argparse", "Namespace").empty_tuple().newobj().empty_dict().text("b").vector("0", 6).setitem();
-          p.build();
-        }), ".") == Names{"a.b"});
+                      p.global("collections", "defaultdict").mark().global("builtins", "list").tuple().reduce();
+                      p.text("b").vector("0", 6).setitem();
+                    }),
+                    ".") == Names{"a.b"});
+  CHECK(torch_names(
+            dict_of([](PickleBuilder& p) {
+              p.global("argparse", "Namespace").empty_tuple().newobj().empty_dict().text("b").vector("0", 6).setitem();
+              p.build();
+            }),
+            ".") == Names{"a.b"});
   CHECK(torch_names(dict_of([](PickleBuilder& p) { p.mark().none().vector("0", 6).tuple(); }), ".") == Names{"a.1"});
 }
 
-TEST_CASE("torch objects: modules and objects that hold tensors are refused where they are needed, left out elsewhere") {
+TEST_CASE(
+    "torch objects: modules and objects that hold tensors are refused where they are needed, left out elsewhere") {
   PickleBuilder whole;
   whole.proto();
   add_module(whole);

@@ -45,7 +45,9 @@ std::string base_file() {
   return zip.finish({.zip64 = true});
 }
 
-std::string fixture_bytes() { return test::read_file(test::data_dir() / "pt/single_tensor.pt"); }
+std::string fixture_bytes() {
+  return test::read_file(test::data_dir() / "pt/single_tensor.pt");
+}
 
 }  // namespace
 

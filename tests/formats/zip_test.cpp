@@ -30,7 +30,9 @@ std::optional<Error> error_of(const test::ZipTweaks& record, const test::ZipEndT
   return test::error_of([&] { open_bytes(dir, ZipBuilder().add("a", "content", record).finish(end)); });
 }
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 }  // namespace
 

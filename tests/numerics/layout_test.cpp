@@ -130,13 +130,17 @@ TEST_CASE("layout: strips cover any tile once, in order, within their limits, an
           good &= strip.offset == next && strip.runs >= 1 && strip.runs <= kStripRuns;
           good &= strip.runs == 1 || strip.runs * strip.run <= kStripNumel;
           good &= strip.offset == (strip.row - tile.row) * tile.cols + strip.col - tile.col;
-          for_each_run(layout, tile, strip, [&](std::int64_t i, std::int64_t block) {
-            for (const std::int64_t at : {next, next + strip.run - 1}) {
-              good &= block == layout.block_of(tile.row + at / tile.cols, tile.col + at % tile.cols);
+          std::int64_t seen = 0;
+          for_each_block(layout, tile, strip, [&](std::int64_t first, std::int64_t block, std::int64_t count) {
+            good &= first == seen && count >= 1;
+            seen += count;
+            for (std::int64_t run = 0; run < count; ++run, next += strip.run) {
+              for (const std::int64_t at : {next, next + strip.run - 1}) {
+                good &= block + run == layout.block_of(tile.row + at / tile.cols, tile.col + at % tile.cols);
+              }
             }
-            next += strip.run;
-            good &= i < strip.runs;
           });
+          good &= seen == strip.runs;
         });
         CHECK(good);
         CHECK(next == tile.rows * tile.cols);

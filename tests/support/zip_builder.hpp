@@ -13,14 +13,16 @@
 
 namespace mq::test {
 
-inline std::uint32_t crc_of(std::string_view bytes) { return formats::crc32(0, std::as_bytes(std::span(bytes))); }
+inline std::uint32_t crc_of(std::string_view bytes) {
+  return formats::crc32(0, std::as_bytes(std::span(bytes)));
+}
 
 // How a record is written, and what the local header and the directory say about it where that is not the truth.
 struct ZipTweaks {
   enum class Descriptor { None, Signed32, Plain32, Signed64 };
   Descriptor descriptor = Descriptor::None;
-  bool zip64 = false;     // sizes and offset of the directory entry in a zip64 field
-  std::string padding;    // of the local header, as a field that readers skip
+  bool zip64 = false;   // sizes and offset of the directory entry in a zip64 field
+  std::string padding;  // of the local header, as a field that readers skip
   std::uint16_t flags = 0;
   std::uint16_t method = 0;
   std::optional<std::uint32_t> crc;  // in both; 0 for "not computed"

@@ -45,7 +45,8 @@ CLI::Option* configure(CLI::Option* option, const char* group, const char* value
 }
 
 void add_path(CLI::App& app, const char* name, const char* help, std::filesystem::path& target) {
-  app.add_option_function<std::string>(name, [&target](const std::string& text) { target = text; }, help)
+  app.add_option_function<std::string>(
+         name, [&target](const std::string& text) { target = text; }, help)
       ->group(kGeneral)
       ->option_text(std::string(name).find(',') == std::string::npos ? "" : "OUT");
 }
@@ -76,8 +77,9 @@ void add_conversion(CLI::App& app, Options& options) {
     options.recipe.task = Task::Dequantize;
     add_value(app, kEncoding, "--dtype", "DTYPE", "type of the dequantized tensors (default: that of the original)",
               [&](const std::string& text) { options.recipe.dtype = parse_type("--dtype", text); });
-    app.footer("Examples:\n  mq-convert dequantize Llama-3.2-1B-int4 Llama-3.2-1B-again\n"
-               "  mq-convert dequantize small.safetensors floats.safetensors --dtype f32");
+    app.footer(
+        "Examples:\n  mq-convert dequantize Llama-3.2-1B-int4 Llama-3.2-1B-again\n"
+        "  mq-convert dequantize small.safetensors floats.safetensors --dtype f32");
   } else {
     options.recipe.task = Task::Copy;
     app.footer("Example:\n  mq-convert convert model.pt model.safetensors");
@@ -92,12 +94,11 @@ void add_reading(CLI::App& app, Options& options) {
     add_value(app, kOutput, "--min-sqnr", "DB", "exit with 4 if a tensor has a lower signal-to-noise ratio",
               [&](const std::string& text) { options.min_sqnr = parse_decibels("--min-sqnr", text); });
     add_value(app, kOutput, "--min-channel-sqnr", "DB", "exit with 4 if a channel of a tensor has a lower one",
-              [&](const std::string& text) {
-                options.min_channel_sqnr = parse_decibels("--min-channel-sqnr", text);
-              });
-    app.footer("SQNR is 10 log10(signal power / noise power): about 40 dB for good 8-bit weights, 20 dB for 4 bits.\n"
-               "With a limit, tensors that are missing or cannot be compared fail too.\n\n"
-               "Example:\n  mq-convert compare model.pt model-int8.safetensors --min-sqnr 35");
+              [&](const std::string& text) { options.min_channel_sqnr = parse_decibels("--min-channel-sqnr", text); });
+    app.footer(
+        "SQNR is 10 log10(signal power / noise power): about 40 dB for good 8-bit weights, 20 dB for 4 bits.\n"
+        "With a limit, tensors that are missing or cannot be compared fail too.\n\n"
+        "Example:\n  mq-convert compare model.pt model-int8.safetensors --min-sqnr 35");
   } else if (options.verb != Verb::Schemes) {
     add_path(app, "FILE", "the checkpoint to read: a file, or a directory as Hugging Face saves it", options.in);
   }
@@ -129,7 +130,8 @@ void add_reading(CLI::App& app, Options& options) {
                  .message = (is_option ? "unknown option " : "one argument too many: ") + printable(word),
                  .hint = near.empty() ? hint : near + " " + hint});
   }
-  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) what = what.substr(0, what.find(':')) + " needs a value";
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr)
+    what = what.substr(0, what.find(':')) + " needs a value";
   throw Error({.code = ErrorCode::Usage, .message = what, .hint = hint});
 }
 
@@ -162,11 +164,15 @@ const VerbInfo& verb_named(int argc, const char* const* argv) {
                .hint = near.empty() ? kHint : near});
 }
 
-bool is_global(std::string_view word) { return word == "-h" || word == "--help" || word == "--version"; }
+bool is_global(std::string_view word) {
+  return word == "-h" || word == "--help" || word == "--version";
+}
 
 }  // namespace
 
-std::string_view to_string(Verb verb) noexcept { return kVerbs[static_cast<std::size_t>(verb)].name; }
+std::string_view to_string(Verb verb) noexcept {
+  return kVerbs[static_cast<std::size_t>(verb)].name;
+}
 
 bool wants_json(int argc, const char* const* argv) noexcept {
   return std::any_of(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; });
@@ -236,8 +242,9 @@ void add_output_options(CLI::App& app, Options& options) {
   add_flag(app, kOutput, "--dry-run", "print the plan and the exact size, write nothing", options.dry_run);
   add_flag(app, kOutput, "--sha256", "record SHA-256 digests of the input's tensors instead of XXH3-128",
            options.recipe.sha256);
-  app.add_flag_callback("--no-sync", [&] { options.sync = false; },
-                        "do not wait until the data has reached the disk: faster, but a power cut may lose OUT")
+  app.add_flag_callback(
+         "--no-sync", [&] { options.sync = false; },
+         "do not wait until the data has reached the disk: faster, but a power cut may lose OUT")
       ->group(kOutput);
 }
 
@@ -263,7 +270,8 @@ Options parse_args(int argc, const char* const* argv) {
     }
     add_general(*command, options);
   }
-  const std::string hint = "see mq-convert " + std::string(chosen ? chosen->name : "") + (chosen ? " --help" : "--help");
+  const std::string hint =
+      "see mq-convert " + std::string(chosen ? chosen->name : "") + (chosen ? " --help" : "--help");
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

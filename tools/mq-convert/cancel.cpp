@@ -12,7 +12,9 @@ namespace {
 std::atomic<int> received{0};
 static_assert(std::atomic<int>::is_always_lock_free, "used in a signal handler");
 
-void remember(int signal) { received.store(signal, std::memory_order_relaxed); }
+void remember(int signal) {
+  received.store(signal, std::memory_order_relaxed);
+}
 
 }  // namespace
 
@@ -28,7 +30,9 @@ void catch_signals() noexcept {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-int stop_signal() noexcept { return received.load(std::memory_order_relaxed); }
+int stop_signal() noexcept {
+  return received.load(std::memory_order_relaxed);
+}
 
 void CancellableExecutor::parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body) {
   executor_.parallel_for(count, [&](std::int64_t i) {

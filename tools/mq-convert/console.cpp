@@ -35,7 +35,9 @@ void complain(const Error& error) noexcept {
   }
 }
 
-json::Value text_or_null(const std::string& text) { return text.empty() ? json::Value() : json::Value(text); }
+json::Value text_or_null(const std::string& text) {
+  return text.empty() ? json::Value() : json::Value(text);
+}
 
 json::Value error_object(const Error& error) {
   const ErrorDetails& details = error.details();
@@ -53,7 +55,9 @@ json::Value error_object(const Error& error) {
 
 }  // namespace
 
-void Console::print(std::string_view text) { write_all(STDOUT_FILENO, text); }
+void Console::print(std::string_view text) {
+  write_all(STDOUT_FILENO, text);
+}
 
 void Console::print_object(bool ok, json::Value verb, std::span<const Error> errors) {
   json::Value whole;

@@ -13,7 +13,9 @@ constexpr double kLostDb = 10;
 constexpr double kGapDb = 10;
 
 // Not a number misses every limit.
-bool below(double db, double limit) { return !(db >= limit); }
+bool below(double db, double limit) {
+  return !(db >= limit);
+}
 
 Error missed(const TensorComparison& tensor, const char* option, double limit, double db, const std::string& where) {
   return Error({.code = ErrorCode::Mismatch,
@@ -58,10 +60,11 @@ std::optional<Error> failure_of(const Validation& validation, const Options& opt
   const auto failures = std::count_if(validation.findings.begin(), validation.findings.end(), is_failure);
   if (failures == 0) return std::nullopt;
   const auto first = std::find_if(validation.findings.begin(), validation.findings.end(), is_failure);
-  return Error({.code = ErrorCode::Mismatch,
-                .message = failures == 1 ? first->message : plural(failures, "failure") + ", the first: " + first->message,
-                .file = options.in.string(),
-                .tensor = first->tensor});
+  return Error(
+      {.code = ErrorCode::Mismatch,
+       .message = failures == 1 ? first->message : plural(failures, "failure") + ", the first: " + first->message,
+       .file = options.in.string(),
+       .tensor = first->tensor});
 }
 
 }  // namespace mq::tool

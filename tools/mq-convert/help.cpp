@@ -52,8 +52,7 @@ std::string entry(std::string name, std::string_view help) {
 std::string names_of(const CLI::Option& option) {
   std::string names = option.get_positional() ? option.get_name(true) : option.get_name(false, true);
   if (const std::size_t comma = names.find(','); comma != std::string::npos) names.insert(comma + 1, " ");
-  return option.get_positional() || option.get_option_text().empty() ? names
-                                                                     : names + ' ' + option.get_option_text();
+  return option.get_positional() || option.get_option_text().empty() ? names : names + ' ' + option.get_option_text();
 }
 
 std::string usage(const CLI::App& app, const std::string& name) {
@@ -81,8 +80,8 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string name, CLI:
   // Options of every command come after those of this one.
   std::stable_partition(groups.begin(), groups.end(), [](const std::string& group) { return group != kGeneral; });
   for (const std::string& group : groups) {
-    const auto options = app->get_options(
-        [&](const CLI::Option* o) { return o->get_group() == group && !o->get_positional(); });
+    const auto options =
+        app->get_options([&](const CLI::Option* o) { return o->get_group() == group && !o->get_positional(); });
     if (group.empty() || options.empty()) continue;
     out += '\n' + group + ":\n";
     for (const CLI::Option* option : options) out += entry(names_of(*option), option->get_description());

@@ -46,7 +46,7 @@ struct ValueFigures {
 
 struct Inspection {
   LogicalTensor tensor;
-  std::vector<TensorInfo> stored = {};  // of its parts, in their order
+  std::vector<TensorInfo> stored = {};      // of its parts, in their order
   std::optional<CodeFigures> codes = {};    // of quantized tensors
   std::optional<ValueFigures> values = {};  // of tensors that are floats, and not empty
   std::vector<double> first_values = {};    // floats, or integers

@@ -39,7 +39,7 @@ int run_conversion(Options& options, Console& console) {
   const Source source = describe(*input, copies ? Recognise::Nothing : Recognise::Quantized);
   const Plan plan = make_plan(source, options.recipe);
   console.show("input", InputSummary{*input});
-  console.show("plan", plan);
+  console.show("plan", PlanView{plan, layout_size_bytes(plan.layout, target.format)});
   if (options.dry_run) {
     if (!console.json()) console.print("dry run: nothing is written\n");
     return console.finish(options.verb);

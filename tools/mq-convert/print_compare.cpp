@@ -24,7 +24,9 @@ std::string channel_text(const TensorComparison& tensor) {
   return decibels(tensor.worst_channel_db) + " (#" + std::to_string(tensor.worst_channel) + ")";
 }
 
-bool is_exact(const TensorComparison& tensor) { return tensor.error.error_sq == 0; }
+bool is_exact(const TensorComparison& tensor) {
+  return tensor.error.error_sq == 0;
+}
 
 std::string table_text(const Comparison& comparison, bool all) {
   Table table({{""},
@@ -65,7 +67,8 @@ std::string lost_channels(const Comparison& comparison) {
             decibels(tensor.error.sqnr_db()) + '\n';
   }
   if (count > kShown) text += "! and " + std::to_string(count - kShown) + " more tensors\n";
-  if (count > 0) text += "  one scale does not fit all channels there: one per channel (:channel) or group (:gN) would\n";
+  if (count > 0)
+    text += "  one scale does not fit all channels there: one per channel (:channel) or group (:gN) would\n";
   return text;
 }
 

@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::size_t kLeftOutShown = 12;
 
-const LogicalTensor& source_of(const Plan& plan, const Step& step) { return plan.source.tensors[step.inputs.front()]; }
+const LogicalTensor& source_of(const Plan& plan, const Step& step) {
+  return plan.source.tensors[step.inputs.front()];
+}
 
 std::string stored_as(const LogicalTensor& tensor) {
   return tensor.spec ? stored_spec_text(*tensor.spec) : std::string(to_string(tensor.info.dtype));
@@ -82,7 +84,7 @@ std::string summed_up(const Plan& plan) {
   std::map<std::vector<std::string>, std::size_t> index;
   for (const Step& step : plan.steps) {
     // Reasons that name a tensor's own share or size would make a group of each tensor.
-    const std::string why = is_kept_unknown(plan, step) ? "unknown: kept"
+    const std::string why = is_kept_unknown(plan, step)         ? "unknown: kept"
                             : step.action == Step::Action::Drop ? "not written: tied to another tensor"
                                                                 : printable(step.reason);
     std::vector<std::string> key = {stored_as(source_of(plan, step)), becomes(step), why};
@@ -115,14 +117,15 @@ std::string unknown_line(const Plan& plan) {
          names + "); --include or --rule quantizes them\n";
 }
 
-std::string size_line(const Plan& plan) {
+std::string size_line(const Plan& plan, std::int64_t file_bytes) {
   const Sums sums = quantized_sums(plan);
-  std::string text = "output: " + human_bytes(plan.output_bytes) + " of tensors (" + human_count(plan.output_bytes) +
-                     " bytes), " +
+  const bool reports = plan.recipe.task == Recipe::Task::Quantize;
+  std::string text = "output: " + human_bytes(plan.output_bytes) + " of tensors, " +
                      percent(static_cast<double>(plan.output_bytes), static_cast<double>(plan.input_bytes)) +
                      " of the input's " + human_bytes(plan.input_bytes);
   if (sums.tensors > 0) text += "; " + fixed(bits_each(sums), 2) + " bits per quantized weight";
-  return text + '\n';
+  return text + "\nfiles: " + human_count(file_bytes) + " bytes" +
+         (reports ? " and quantization_metadata.json, the report of the run" : "") + '\n';
 }
 
 std::string left_out_text(const LeftOut& part) {
@@ -189,7 +192,9 @@ json::Value string_array(const std::vector<std::string>& strings) {
   return json::Array(strings.begin(), strings.end());
 }
 
-json::Value shape_array(const Shape& shape) { return json::Array(shape.begin(), shape.end()); }
+json::Value shape_array(const Shape& shape) {
+  return json::Array(shape.begin(), shape.end());
+}
 
 std::string to_text(const InputSummary& input, const Style&) {
   std::int64_t bytes = 0;
@@ -211,15 +216,17 @@ json::Value to_json(const InputSummary& input) {
   return value;
 }
 
-std::string to_text(const Plan& plan, const Style& style) {
+std::string to_text(const PlanView& view, const Style& style) {
+  const Plan& plan = view.plan;
   std::string text = left_out_line(plan.left_out) + '\n';
   text += style.verbose || plan.steps.size() <= kLongTable ? one_line_each(plan) : summed_up(plan);
   text += '\n' + unknown_line(plan);
   for (const std::string& note : plan.notes) text += "note: " + printable(note, 1000) + '\n';
-  return text + size_line(plan);
+  return text + size_line(plan, view.file_bytes);
 }
 
-json::Value to_json(const Plan& plan) {
+json::Value to_json(const PlanView& view) {
+  const Plan& plan = view.plan;
   const Sums sums = quantized_sums(plan);
   json::Array steps;
   for (const Step& step : plan.steps) steps.push_back(step_json(plan, step));
@@ -237,6 +244,7 @@ json::Value to_json(const Plan& plan) {
   value.set("quantized", std::move(quantized));
   value.set("input_bytes", plan.input_bytes);
   value.set("output_bytes", plan.output_bytes);
+  value.set("file_bytes", view.file_bytes);
   return value;
 }
 

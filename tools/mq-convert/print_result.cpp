@@ -45,7 +45,8 @@ std::string warnings(const Result& result) {
   const std::vector<std::string>& names = result.report.warnings;
   if (names.empty()) return {};
   std::string text = "warning: below 10 dB, where a tenth of the signal is noise: ";
-  for (std::size_t i = 0; i < std::min(names.size(), kWorstShown); ++i) text += (i > 0 ? ", " : "") + printable(names[i]);
+  for (std::size_t i = 0; i < std::min(names.size(), kWorstShown); ++i)
+    text += (i > 0 ? ", " : "") + printable(names[i]);
   if (names.size() > kWorstShown) text += " and " + std::to_string(names.size() - kWorstShown) + " more";
   return text + "; use more bits or smaller groups for them (--rule)\n";
 }

@@ -16,7 +16,9 @@ std::string line(std::string label, const std::string& text) {
   return label + text + '\n';
 }
 
-std::string span_text(double lo, double hi) { return small_number(lo) + " .. " + small_number(hi); }
+std::string span_text(double lo, double hi) {
+  return small_number(lo) + " .. " + small_number(hi);
+}
 
 std::string histogram_text(const std::vector<CodeBar>& bars) {
   std::int64_t highest = 1;
@@ -51,9 +53,9 @@ std::string code_text(const CodeFigures& codes) {
 }
 
 std::string value_text(const ValueFigures& values, bool decoded) {
-  std::string text = line(decoded ? "decoded" : "values", span_text(values.min, values.max) + ", mean " +
-                                                              small_number(values.mean) + ", standard deviation " +
-                                                              small_number(values.deviation));
+  std::string text =
+      line(decoded ? "decoded" : "values", span_text(values.min, values.max) + ", mean " + small_number(values.mean) +
+                                               ", standard deviation " + small_number(values.deviation));
   if (values.zeros > 0) text += line("", human_count(values.zeros) + " of them 0");
   if (values.nan > 0) text += line("", human_count(values.nan) + " NaN");
   if (values.infinite > 0) text += line("", human_count(values.infinite) + " infinite");
@@ -69,9 +71,9 @@ std::string to_text(const Inspection& inspection, const Style&) {
   std::string text = printable(tensor.info.name) + '\n';
   text += line("shape", to_string(tensor.info.shape) + ", " + plural(tensor.info.numel(), "element"));
   text += line("stored as", tensor.spec ? stored_spec_text(*tensor.spec) : std::string(to_string(tensor.info.dtype)));
-  text += line("size", human_bytes(bytes) + (inspection.codes
-                                                 ? ", " + fixed(inspection.codes->bits_per_weight, 2) + " bits per weight"
-                                                 : std::string()));
+  text += line("size", human_bytes(bytes) +
+                           (inspection.codes ? ", " + fixed(inspection.codes->bits_per_weight, 2) + " bits per weight"
+                                             : std::string()));
   if (tensor.spec) {
     for (std::size_t i = 0; i < inspection.stored.size(); ++i) {
       const TensorInfo& part = inspection.stored[i];

@@ -8,8 +8,8 @@ namespace mq::tool {
 
 struct SchemeRow {
   std::string name;
-  std::string spec;             // what the bare name means
-  double bits_per_weight = 0;   // of a 4096 x 4096 weight of a bfloat16 model
+  std::string spec;            // what the bare name means
+  double bits_per_weight = 0;  // of a 4096 x 4096 weight of a bfloat16 model
   std::string description;
   std::vector<std::string> loads_in;  // besides this library
 };

@@ -15,18 +15,21 @@ std::size_t width(const std::string& text) {
 
 std::string Table::text() const {
   if (rows_.empty()) return {};
-  std::vector<std::size_t> widths;
-  for (const Column& column : columns_) widths.push_back(width(column.title));
+  std::vector<std::size_t> widths(columns_.size(), 0);
   for (const auto& row : rows_) {
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+  }
+  for (std::size_t i = 0; i < widths.size(); ++i) {
+    if (widths[i] > 0) widths[i] = std::max(widths[i], width(columns_[i].title));
   }
   std::string out;
   const auto line = [&](const auto& cell_at) {
     std::string text;
     for (std::size_t i = 0; i < columns_.size(); ++i) {
+      if (widths[i] == 0) continue;
       const std::string& cell = cell_at(i);
       const std::string padding(widths[i] - width(cell), ' ');
-      text += i == 0 ? "" : "  ";
+      text += text.empty() ? "" : "  ";
       text += columns_[i].right ? padding + cell : cell + padding;
     }
     text.erase(text.find_last_not_of(' ') + 1);

@@ -18,7 +18,7 @@ class Table {
   void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
   bool empty() const noexcept { return rows_.empty(); }
 
-  // Lines with a title row; nothing if the table is empty.
+  // Lines with a title row; nothing if the table is empty. Columns without any text are left out.
   std::string text() const;
 
  private:

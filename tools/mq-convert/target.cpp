@@ -20,7 +20,7 @@ struct Suffix {
   std::string_view container;  // as --to names it
 };
 constexpr std::array kSuffixes = {Suffix{".safetensors", "safetensors"}, Suffix{".pt", "pt"}, Suffix{".pth", "pt"},
-                                  Suffix{".bin", "pt"},                  Suffix{".gguf", "gguf"}};
+                                  Suffix{".bin", "pt"}, Suffix{".gguf", "gguf"}};
 
 // What the last dot of a file name begins, if that looks like a suffix: letters only, so that the 2 of
 // "Llama-3.2-1B" begins none.

@@ -15,7 +15,9 @@ std::string formatted(const char* format, int digits, double value) {
 
 }  // namespace
 
-std::string fixed(double value, int digits) { return formatted("%.*f", digits, value); }
+std::string fixed(double value, int digits) {
+  return formatted("%.*f", digits, value);
+}
 
 std::string human_bytes(std::int64_t bytes) {
   constexpr std::array<const char*, 6> kUnits = {"kB", "MB", "GB", "TB", "PB", "EB"};
@@ -46,9 +48,13 @@ std::string decibels(double db) {
   return fixed(db, 1) + " dB";
 }
 
-std::string small_number(double value) { return formatted("%.*g", 4, value); }
+std::string small_number(double value) {
+  return formatted("%.*g", 4, value);
+}
 
-std::string percent(double part, double whole) { return whole == 0 ? "0 %" : fixed(100 * part / whole, 1) + " %"; }
+std::string percent(double part, double whole) {
+  return whole == 0 ? "0 %" : fixed(100 * part / whole, 1) + " %";
+}
 
 std::string plural(std::int64_t count, std::string_view noun) {
   return human_count(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");

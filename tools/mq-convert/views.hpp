@@ -37,13 +37,17 @@ struct Contents {
   const Source& source;
 };
 
+struct PlanView {
+  const Plan& plan;
+  std::int64_t file_bytes = 0;  // of the output's files without the report, whose size depends on the data
+};
+
 struct Result {
   const Plan& plan;
   const Report& report;
   std::filesystem::path path;
 };
 
-// Limits that compare was given, to say which tensors fall below.
 struct Compared {
   const Comparison& comparison;
 };
@@ -51,8 +55,8 @@ struct Compared {
 std::string to_text(const InputSummary& input, const Style& style);
 json::Value to_json(const InputSummary& input);
 
-std::string to_text(const Plan& plan, const Style& style);
-json::Value to_json(const Plan& plan);
+std::string to_text(const PlanView& view, const Style& style);
+json::Value to_json(const PlanView& view);
 
 std::string to_text(const Result& result, const Style& style);
 json::Value to_json(const Result& result);
