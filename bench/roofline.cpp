@@ -15,35 +15,28 @@ namespace mq::bench {
 namespace {
 
 constexpr std::size_t kLine = 64;
-using Line = unsigned char __attribute__((vector_size(kLine), may_alias));
+using Line = long long __attribute__((vector_size(kLine), may_alias));
 
-// Reads kIn lines, then writes kOut lines made of them.
-template <int kIn, int kOut>
-[[gnu::always_inline]] inline void stream(const Line* in, std::size_t steps, Line* out) {
-  Line all = {};
-  for (std::size_t s = 0; s < steps; ++s) {
-    Line seen = in[kIn * s];
-    for (int k = 1; k < kIn; ++k) seen |= in[kIn * s + k];
-    for (int k = 0; k < kOut; ++k) out[kOut * s + k] = seen;
-    if (kOut == 0) all |= seen;
+// Reads kIn lines, then writes kOut lines made of them. The body stands in each function itself: GCC splits vectors
+// that a function's target does not have before it inlines the function into one that has them.
+#define MQ_STREAM(name, attributes)                                    \
+  template <int kIn, int kOut>                                         \
+  attributes void name(const Line* in, std::size_t steps, Line* out) { \
+    Line all = {};                                                     \
+    for (std::size_t s = 0; s < steps; ++s) {                          \
+      Line seen = in[kIn * s];                                         \
+      for (int k = 1; k < kIn; ++k) seen |= in[kIn * s + k];           \
+      for (int k = 0; k < kOut; ++k) out[kOut * s + k] = seen;         \
+      if (kOut == 0) all |= seen;                                      \
+    }                                                                  \
+    if (kOut == 0) *out = all;                                         \
   }
-  if (kOut == 0) *out = all;
-}
-
 #if defined(__x86_64__)
-template <int kIn, int kOut>
-[[gnu::target("avx512f"), gnu::noinline]] void stream_avx512(const Line* in, std::size_t steps, Line* out) {
-  stream<kIn, kOut>(in, steps, out);
-}
-template <int kIn, int kOut>
-[[gnu::target("avx2"), gnu::noinline]] void stream_avx2(const Line* in, std::size_t steps, Line* out) {
-  stream<kIn, kOut>(in, steps, out);
-}
+MQ_STREAM(stream_avx512, [[gnu::target("avx512f")]])
+MQ_STREAM(stream_avx2, [[gnu::target("avx2")]])
 #endif
-template <int kIn, int kOut>
-[[gnu::noinline]] void stream_baseline(const Line* in, std::size_t steps, Line* out) {
-  stream<kIn, kOut>(in, steps, out);
-}
+MQ_STREAM(stream_baseline, )
+#undef MQ_STREAM
 
 using Stream = void (*)(const Line*, std::size_t, Line*);
 

@@ -9,7 +9,7 @@ namespace {
 
 Range range_of(const Checkpoint& checkpoint, const LogicalTensor& tensor) {
   const MatrixReader reader(checkpoint, tensor);
-  const TileGrid grid = make_tile_grid(reader.shape(), sizeof(float), {.row_quantum = tensor.transposed ? 1 : 32});
+  const TileGrid grid = make_reading_grid(reader.shape(), tensor.transposed);
   Scratch scratch;
   std::vector<float> values;
   Range range;

@@ -147,8 +147,8 @@ ChannelError compare_floats(const Checkpoint& original, const LogicalTensor& a, 
   const View view = make_view(a, b, kind);
   const MatrixReader reader_a(original, view.a, view.transposed);
   const MatrixReader reader_b(other, view.b, view.transposed);
-  // The rows of a transpose are the columns of what is stored, where packed codes are read from multiples of 32.
-  const TileGrid grid = make_tile_grid(reader_a.shape(), sizeof(float), {.row_quantum = view.transposed ? 32 : 1});
+  const bool flipped = view.transposed != a.transposed || view.transposed != b.transposed;
+  const TileGrid grid = make_reading_grid(reader_a.shape(), flipped);
   Sum sum(view);
   std::vector<TileErrors> window(static_cast<std::size_t>(2 * executor.concurrency()));
   const auto width = static_cast<std::int64_t>(window.size());

@@ -7,6 +7,7 @@ namespace mq {
 namespace {
 
 constexpr std::int64_t kMaxTileFloats = 2 << 20;
+constexpr std::int64_t kFlippedTileFloats = 1 << 20;
 
 }  // namespace
 
@@ -24,6 +25,16 @@ TileGrid make_tile_grid(const MatrixShape& matrix, std::int64_t element_bytes, c
   grid.tile_rows = std::max(grid.chunk_rows, needs.row_quantum);
   if (grid.pieces && !needs.whole_rows) grid.tile_cols = kPieceNumel;
   return grid;
+}
+
+TileGrid make_reading_grid(const MatrixShape& matrix, bool flipped) {
+  std::int64_t quantum = 1;
+  if (flipped) {
+    const std::int64_t fitting = kFlippedTileFloats / std::max<std::int64_t>(matrix.cols, 1);
+    quantum = std::clamp<std::int64_t>(
+        static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(fitting))), 32, 1024);
+  }
+  return make_tile_grid(matrix, sizeof(float), {.row_quantum = quantum});
 }
 
 bool rows_too_long(const MatrixShape& matrix, std::int64_t row_quantum) noexcept {

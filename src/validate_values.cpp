@@ -72,7 +72,7 @@ class ValueCheck {
 
   void check_floats() {
     const MatrixReader reader(checkpoint_, tensor_);
-    const TileGrid grid = make_tile_grid(reader.shape(), sizeof(float), {.row_quantum = tensor_.transposed ? 32 : 1});
+    const TileGrid grid = make_reading_grid(reader.shape(), tensor_.transposed);
     Counts counts;
     executor_.parallel_for(grid.count(), [&](std::int64_t i) {
       const Tile tile = grid.tile(i);

@@ -102,7 +102,7 @@ void rename_over(const fs::path& from, const fs::path& to) {
 fs::path exchange_directories(const fs::path& from, const fs::path& to) {
   if (::syscall(SYS_renameat2, AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) return from;
   if (errno != EINVAL && errno != ENOSYS) throw_io(to, "replace", errno);
-  const fs::path aside = random_sibling(to);
+  fs::path aside = random_sibling(to);
   rename_over(to, aside);
   try {
     rename_over(from, to);

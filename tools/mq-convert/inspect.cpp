@@ -105,7 +105,7 @@ struct Sums {
 
 ValueFigures value_figures(const Checkpoint& checkpoint, const LogicalTensor& tensor, Executor& executor) {
   const MatrixReader reader(checkpoint, tensor);
-  const TileGrid grid = make_tile_grid(reader.shape(), sizeof(float), {.row_quantum = tensor.transposed ? 32 : 1});
+  const TileGrid grid = make_reading_grid(reader.shape(), tensor.transposed);
   std::vector<Sums> tiles(static_cast<std::size_t>(grid.count()));
   executor.parallel_for(grid.count(), [&](std::int64_t i) {
     const Tile tile = grid.tile(i);
