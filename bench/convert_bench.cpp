@@ -1,8 +1,8 @@
 // Times whole conversions against `cp` of the same file: pairs of runs, alternating, and the median of their ratios.
 //
-// The input is a synthetic fp16 language model of random weights, written once into --dir. Every run has a new target on
-// the same file system and is preceded by a discarded write and delete of the output's size, because page backing moves
-// timings by far more than the work itself on virtual machines.
+// The input is a synthetic fp16 language model of random weights, written once into --dir. Every run has a new target
+// on the same file system and is preceded by a discarded write and delete of the output's size, because page backing
+// moves timings by far more than the work itself on virtual machines.
 #include <spawn.h>
 #include <sys/wait.h>
 
@@ -32,7 +32,9 @@ struct Options {
   std::vector<std::string> schemes = {"int8", "int4:g128"};
 };
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 // Names and shapes of a Llama-like model of about the size asked for, in tensors of 4096 columns.
 std::vector<mq::TensorInfo> model_layout(std::int64_t megabytes) {
@@ -89,8 +91,12 @@ void warm_pages(const fs::path& dir, std::int64_t bytes) {
 double time_cp(const fs::path& input, const fs::path& output) {
   std::string from = input.string();
   std::string to = output.string();
-  char* const argv[] = {const_cast<char*>("cp"),   const_cast<char*>("--reflink=never"),
-                        const_cast<char*>("--sparse=never"), from.data(), to.data(), nullptr};
+  char* const argv[] = {const_cast<char*>("cp"),
+                        const_cast<char*>("--reflink=never"),
+                        const_cast<char*>("--sparse=never"),
+                        from.data(),
+                        to.data(),
+                        nullptr};
   const auto start = Clock::now();
   pid_t pid = 0;
   int status = 1;

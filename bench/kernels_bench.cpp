@@ -4,20 +4,19 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
+#include "bench/kernel_data.hpp"
 #include "bench/roofline.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace {
 
 using mq::kernels::KernelTable;
-using mq::kernels::Range;
+using Data = mq::bench::KernelData;
 
 struct Size {
   const char* name;
@@ -25,50 +24,6 @@ struct Size {
 };
 constexpr Size kSizes[] = {{"l1", 4 << 10}, {"l2", 128 << 10}, {"dram", 16 << 20}};
 constexpr std::size_t kRow = 4096;
-
-// n elements that begin on a cache line, each buffer at another distance from a page: loads and stores whose addresses
-// agree in the last 12 bits wait for each other.
-template <class T>
-class Aligned {
- public:
-  explicit Aligned(std::size_t n, T value = {}) : storage_(n + kPage / sizeof(T) + kPage / sizeof(T), value) {
-    static std::size_t count = 0;
-    const std::size_t wanted = ++count * 5 * 64 % kPage;
-    const std::size_t now = reinterpret_cast<std::uintptr_t>(storage_.data()) % kPage;
-    first_ = (kPage - now + wanted) / sizeof(T);
-    size_ = n;
-  }
-  T* data() { return storage_.data() + first_; }
-  T* begin() { return data(); }
-  T* end() { return data() + size_; }
-  T& operator[](std::size_t i) { return data()[i]; }
-
- private:
-  static constexpr std::size_t kPage = 4096;
-  std::vector<T> storage_;
-  std::size_t first_;
-  std::size_t size_;
-};
-
-// Inputs and outputs of every kind for one size; a, b and ranges have one element per run, runs may be of one element.
-struct Data {
-  Aligned<float> x, y, a, b;
-  Aligned<std::uint16_t> halves;
-  Aligned<std::uint8_t> bytes, packed;
-  Aligned<Range> ranges;
-
-  explicit Data(std::size_t n)
-      : x(n), y(n), a(n, 0.01f), b(n, 3.0f), halves(n), bytes(n), packed(n / 2), ranges(n / 32) {
-    std::mt19937 random(1);
-    std::normal_distribution<float> weight(0.0f, 0.4f);
-    for (float& v : x) v = weight(random);
-    std::copy(x.begin(), x.end(), y.begin());
-    // 0x3400 to 0x3fff: ordinary numbers as f16 and as bf16.
-    for (auto& h : halves) h = static_cast<std::uint16_t>(0x3400 + random() % 0xc00);
-    for (auto& q : bytes) q = static_cast<std::uint8_t>(random());
-    for (auto& q : packed) q = static_cast<std::uint8_t>(random());
-  }
-};
 
 Data& data_of(std::size_t numel) {
   static std::vector<std::pair<std::size_t, std::unique_ptr<Data>>> all;
@@ -101,14 +56,14 @@ void run_bench(benchmark::State& state, const KernelTable& table, const Bench& b
   const std::size_t in_bytes = size.numel * bench.bits_in / 8;
   const std::size_t out_bytes = size.numel * bench.bits_out / 8;
   const double roof = mq::bench::roof_seconds(in_bytes, out_bytes);
+  const double begin = mq::bench::cpu_seconds();
   for (auto _ : state) {
     bench.pass(table, data, size.numel, run);
     benchmark::ClobberMemory();
   }
-  const auto passes = static_cast<double>(state.iterations());
+  const double seconds_per_pass = (mq::bench::cpu_seconds() - begin) / static_cast<double>(state.iterations());
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(size.numel * bench.bits_counted / 8));
-  // The inverted rate of (100 * roof) per pass is 1 / (time / passes).
-  state.counters["pct_of_roof"] = benchmark::Counter(100 * roof * passes, benchmark::Counter::kIsRate);
+  state.counters["pct_of_roof"] = 100 * roof / seconds_per_pass;
 }
 
 // Range, parameters and codes of a row while it is in the nearest cache, as the encoders do.

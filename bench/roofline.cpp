@@ -79,13 +79,6 @@ Buffer allocate(std::size_t bytes) {
   return buffer;
 }
 
-// Of this thread, as the rows of the benchmark are timed: what a neighbour takes is no one's bandwidth.
-double cpu_seconds() {
-  timespec now = {};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
 double measure(std::size_t in_bytes, std::size_t out_bytes) {
   const Pattern p = pattern_for(in_bytes, out_bytes);
   // Apart in the last 12 bits of their addresses: loads and stores that agree in them wait for each other.
@@ -108,6 +101,12 @@ double measure(std::size_t in_bytes, std::size_t out_bytes) {
 }
 
 }  // namespace
+
+double cpu_seconds() {
+  timespec now = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
 
 double roof_seconds(std::size_t in_bytes, std::size_t out_bytes) {
   static std::map<std::pair<std::size_t, std::size_t>, double> known;

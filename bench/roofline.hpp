@@ -5,6 +5,9 @@
 
 namespace mq::bench {
 
+// The time that this thread has had on a CPU: what a neighbour takes is no one's bandwidth.
+double cpu_seconds();
+
 // Seconds that a pass takes which reads in_bytes from one buffer and writes out_bytes (0: none) to another in step and
 // does nothing else, on one thread with the widest vectors this CPU has; the buffers stay the same from pass to
 // pass, so small ones come from a cache. One of the two numbers is a multiple of the other, both of 1 KiB.

@@ -39,7 +39,7 @@ struct Reference {
     const float magnitude = __builtin_fabsf(v);
     if (!(magnitude < 8388608.0f)) return v;
     const float rounded = (magnitude + 8388608.0f) - 8388608.0f;
-    return v < 0 ? -rounded : rounded;
+    return __builtin_copysignf(rounded, v);
   }
 
   static std::int32_t code(float x, float inv_scale, float zero_point, float qmin, float qmax) {

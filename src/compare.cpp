@@ -11,6 +11,7 @@
 #include "src/float_rows.hpp"
 #include "src/json.hpp"
 #include "src/kinds.hpp"
+#include "src/saturating.hpp"
 #include "src/stored_spec.hpp"
 
 namespace mq {
@@ -26,7 +27,9 @@ NameIndex index_of(const Source& source) {
 
 std::int64_t stored_bytes(const Checkpoint& checkpoint, const LogicalTensor& tensor) {
   std::int64_t bytes = 0;
-  for (const StoredPart& part : tensor.parts) bytes += checkpoint.tensors()[part.tensor].size_bytes();
+  for (const StoredPart& part : tensor.parts) {
+    bytes = saturating_add(bytes, checkpoint.tensors()[part.tensor].size_bytes());
+  }
   return bytes;
 }
 
@@ -35,7 +38,8 @@ std::int64_t all_bytes(const Checkpoint& checkpoint) {
   std::int64_t bytes = 0;
   std::set<std::uint64_t> seen;
   for (const TensorInfo& tensor : checkpoint.tensors()) {
-    if (tensor.storage == 0 || seen.insert(tensor.storage).second) bytes += tensor.size_bytes();
+    if (tensor.storage != 0 && !seen.insert(tensor.storage).second) continue;
+    bytes = saturating_add(bytes, tensor.size_bytes());
   }
   return bytes;
 }

@@ -11,7 +11,9 @@
 namespace mq {
 namespace {
 
-std::size_t digest_bytes(DigestKind kind) { return kind == DigestKind::Sha256 ? 32 : 16; }
+std::size_t digest_bytes(DigestKind kind) {
+  return kind == DigestKind::Sha256 ? 32 : 16;
+}
 
 }  // namespace
 

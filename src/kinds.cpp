@@ -16,18 +16,26 @@ struct KindName {
 };
 
 constexpr std::array kKindNames = {
-    KindName{TensorKind::Linear, "linear"},       KindName{TensorKind::Conv, "conv"},
-    KindName{TensorKind::ConvTranspose, "conv_transpose"}, KindName{TensorKind::Conv1D, "conv1d"},
-    KindName{TensorKind::Recurrent, "recurrent"}, KindName{TensorKind::Experts, "experts"},
-    KindName{TensorKind::Embedding, "embedding"}, KindName{TensorKind::Head, "head"},
-    KindName{TensorKind::Norm, "norm"},           KindName{TensorKind::Router, "router"},
-    KindName{TensorKind::Bias, "bias"},           KindName{TensorKind::Vector, "vector"},
-    KindName{TensorKind::NotFloat, "not_float"},  KindName{TensorKind::Unknown, "unknown"},
+    KindName{TensorKind::Linear, "linear"},
+    KindName{TensorKind::Conv, "conv"},
+    KindName{TensorKind::ConvTranspose, "conv_transpose"},
+    KindName{TensorKind::Conv1D, "conv1d"},
+    KindName{TensorKind::Recurrent, "recurrent"},
+    KindName{TensorKind::Experts, "experts"},
+    KindName{TensorKind::Embedding, "embedding"},
+    KindName{TensorKind::Head, "head"},
+    KindName{TensorKind::Norm, "norm"},
+    KindName{TensorKind::Router, "router"},
+    KindName{TensorKind::Bias, "bias"},
+    KindName{TensorKind::Vector, "vector"},
+    KindName{TensorKind::NotFloat, "not_float"},
+    KindName{TensorKind::Unknown, "unknown"},
 };
 
 std::string lower(std::string_view text) {
   std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return 'A' <= c && c <= 'Z' ? c + 32 : c; });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return 'A' <= c && c <= 'Z' ? c + 32 : c; });
   return out;
 }
 
@@ -48,7 +56,9 @@ struct Name {
   }
 };
 
-bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
 
 template <std::size_t N>
 bool any_of(std::string_view text, const std::array<std::string_view, N>& names) {
@@ -72,9 +82,9 @@ bool is_norm(const Name& name, std::string_view layer_type) {
 }
 
 bool is_embedding(const Name& name, std::string_view layer_type) {
-  static constexpr std::array<std::string_view, 8> kOwners = {"wte", "wpe", "embed_tokens", "tok_embeddings",
-                                                              "shared", "embed_in", "token_embedding",
-                                                              "relative_attention_bias"};
+  static constexpr std::array<std::string_view, 8> kOwners = {
+      "wte",    "wpe",      "embed_tokens",    "tok_embeddings",
+      "shared", "embed_in", "token_embedding", "relative_attention_bias"};
   static constexpr std::array<std::string_view, 5> kLeaves = {"pos_embed", "cls_token", "mask_token",
                                                               "position_embedding", "relative_position_bias_table"};
   return contains(layer_type, "embedding") || any_of(name.owner, kOwners) || any_of(name.leaf, kLeaves) ||
@@ -82,8 +92,8 @@ bool is_embedding(const Name& name, std::string_view layer_type) {
 }
 
 bool is_head(const Name& name) {
-  static constexpr std::array<std::string_view, 6> kModules = {"output", "head", "classifier", "score", "embed_out",
-                                                               "cls.predictions.decoder"};
+  static constexpr std::array<std::string_view, 6> kModules = {"output", "head",      "classifier",
+                                                               "score",  "embed_out", "cls.predictions.decoder"};
   return name.leaf == "weight" && (name.owner == "lm_head" || any_of(name.module, kModules));
 }
 
@@ -101,8 +111,8 @@ bool is_conv_transpose(const Name& name, std::string_view layer_type) {
 }
 
 bool is_gpt2_projection(const Name& name) {
-  return name.leaf == "weight" && (name.owner == "c_attn" || name.owner == "c_proj" || name.owner == "c_fc" ||
-                                   name.owner == "q_attn");
+  return name.leaf == "weight" &&
+         (name.owner == "c_attn" || name.owner == "c_proj" || name.owner == "c_fc" || name.owner == "q_attn");
 }
 
 // GPT-2's Conv1D keeps [in, out]; models with the same names and Linear layers keep [out, in]. The fused projection to

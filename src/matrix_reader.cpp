@@ -91,8 +91,7 @@ void MatrixReader::read_part_rows(const Part& part, std::int64_t row, std::int64
   const std::int64_t words = ((row + rows) * bits + 31) / 32 - first_word;
   std::vector<std::uint32_t> packed(static_cast<std::size_t>(words * cols));
   checkpoint_.read(part.tensor, first_word * cols, words * cols, std::as_writable_bytes(std::span(packed)));
-  unpack_down(packed, row, cols, bits, codec_.spec.qmin(),
-              {reinterpret_cast<std::uint8_t*>(out.data()), out.size()});
+  unpack_down(packed, row, cols, bits, codec_.spec.qmin(), {reinterpret_cast<std::uint8_t*>(out.data()), out.size()});
 }
 
 void MatrixReader::read_codes(const Part& part, const Tile& tile, std::span<std::byte> out) const {
@@ -161,9 +160,9 @@ void MatrixReader::read_plain(const Tile& tile, float* out, Scratch& scratch) co
     checkpoint_.read(index, tile.row * stored_.cols, tile.rows * stored_.cols, bytes);
   } else {
     for (std::int64_t r = 0; r < tile.rows; ++r) {
-      checkpoint_.read(index, (tile.row + r) * stored_.cols + tile.col, tile.cols,
-                       bytes.subspan(static_cast<std::size_t>(r * tile.cols) * item,
-                                     static_cast<std::size_t>(tile.cols) * item));
+      checkpoint_.read(
+          index, (tile.row + r) * stored_.cols + tile.col, tile.cols,
+          bytes.subspan(static_cast<std::size_t>(r * tile.cols) * item, static_cast<std::size_t>(tile.cols) * item));
     }
   }
   scratch.stored = bytes;
@@ -211,7 +210,8 @@ QuantizedTensor MatrixReader::load() const {
 std::vector<std::byte> MatrixReader::unpacked(std::span<const std::byte> packed) const {
   std::vector<std::byte> codes(static_cast<std::size_t>(stored_.numel()));
   const auto bytes = [](auto span) {
-    using Byte = std::conditional_t<std::is_const_v<typename decltype(span)::element_type>, const std::uint8_t, std::uint8_t>;
+    using Byte =
+        std::conditional_t<std::is_const_v<typename decltype(span)::element_type>, const std::uint8_t, std::uint8_t>;
     return std::span<Byte>(reinterpret_cast<Byte*>(span.data()), span.size());
   };
   unpack_bits(bytes(packed), stored_.cols, codec_.spec.bits, bytes(std::span(codes)));

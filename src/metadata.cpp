@@ -55,8 +55,9 @@ json::Value digest_rule(const Plan& plan) {
   json::Value out;
   out.set("algorithm", plan.recipe.sha256 ? "sha256" : "xxh3-128");
   out.set("chunk_bytes", kChunkBytes);
-  out.set("of", "the input's stored bytes: the digest of the digests of its chunks, in order; a chunk is the largest power "
-                "of two of rows within chunk_bytes, or 65536 elements of a longer row");
+  out.set("of",
+          "the input's stored bytes: the digest of the digests of its chunks, in order; a chunk is the largest power "
+          "of two of rows within chunk_bytes, or 65536 elements of a longer row");
   return out;
 }
 

@@ -7,8 +7,8 @@
 
 namespace mq {
 
-// Packs rows [0, rows) of `values` (value - offset, low `bits` bits). packed holds ceil(rows*bits/32) * cols words. Bands
-// of a taller matrix may be packed one by one where each starts at a multiple of 32 rows.
+// Packs rows [0, rows) of `values` (value - offset, low `bits` bits). packed holds ceil(rows*bits/32) * cols words.
+// Bands of a taller matrix may be packed one by one where each starts at a multiple of 32 rows.
 void pack_down(std::span<const std::uint8_t> values, std::int64_t cols, int bits, std::int32_t offset,
                std::span<std::uint32_t> packed);
 

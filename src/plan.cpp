@@ -5,6 +5,7 @@
 #include "src/dialects/dialect.hpp"
 #include "src/plan_layout.hpp"
 #include "src/plan_steps.hpp"
+#include "src/saturating.hpp"
 
 namespace mq {
 namespace {
@@ -81,7 +82,8 @@ void add_notes(Plan& plan) {
     if (step.action == Step::Action::Drop) plan.notes.push_back(step.id + ": not written, " + step.reason);
     if (storage == 0 || step.action == Step::Action::Drop) continue;
     const auto [it, fresh] = first.emplace(storage, i);
-    if (!fresh) plan.notes.push_back(step.id + ": shares its bytes with " + plan.steps[it->second].id + ", written twice");
+    if (!fresh)
+      plan.notes.push_back(step.id + ": shares its bytes with " + plan.steps[it->second].id + ", written twice");
   }
   if (plan.source.dialect != "plain" && plan.recipe.task == Recipe::Task::Quantize) {
     plan.notes.push_back("the source is already quantized (" + plan.source.dialect +
@@ -89,9 +91,26 @@ void add_notes(Plan& plan) {
   }
 }
 
+// Whatever tensors become, no output is 64 times as large as its input: up to here sums of sizes fit 64 bits.
+constexpr std::int64_t kMaxTotalBytes = std::int64_t{1} << 57;
+
+void require_sane_total(const Source& source) {
+  std::int64_t total = 0;
+  for (const LogicalTensor& tensor : source.tensors) {
+    total = saturating_add(total, tensor.info.size_bytes());
+    if (total <= kMaxTotalBytes) continue;
+    throw Error({.code = ErrorCode::Limit,
+                 .message = "the tensors are too large together",
+                 .tensor = tensor.info.name,
+                 .expected = "at most " + std::to_string(kMaxTotalBytes) + " bytes",
+                 .hint = "views that repeat a small storage can claim any size"});
+  }
+}
+
 }  // namespace
 
 Plan make_plan(const Source& source, const Recipe& recipe, const Analysis& analysis) {
+  require_sane_total(source);
   Plan plan{.recipe = recipe, .source = source, .steps = make_steps(source, recipe, analysis)};
   OutputMaker maker(plan);
   for (Step& step : plan.steps) maker.add(step);

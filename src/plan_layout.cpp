@@ -12,7 +12,9 @@ namespace {
 
 constexpr std::string_view kReportName = "quantization_metadata.json";
 
-bool writes_directory(const Recipe& recipe) { return recipe.format == "hf_safetensors"; }
+bool writes_directory(const Recipe& recipe) {
+  return recipe.format == "hf_safetensors";
+}
 
 // The quantization config of the output, null if nothing in it is quantized.
 json::Value new_config(const Plan& plan) {
@@ -29,8 +31,8 @@ std::optional<DType> common_cast(const Plan& plan) {
 
 // The source's config.json with the quantization config of the output and no other.
 std::string model_config(const Plan& plan) {
-  json::Value model = plan.source.config.empty() ? json::Value(json::Object{})
-                                                 : json::parse(plan.source.config, "config.json");
+  json::Value model =
+      plan.source.config.empty() ? json::Value(json::Object{}) : json::parse(plan.source.config, "config.json");
   if (plan.recipe.task != Recipe::Task::Copy) {
     json::Object members;
     for (auto& [key, value] : *model.as_object()) {
@@ -74,14 +76,15 @@ void add_assets(Plan& plan) {
   plan.left_out = plan.source.left_out;
   if (!writes_directory(plan.recipe)) {
     for (const Asset& asset : plan.source.assets) {
-      plan.left_out.push_back({.what = asset.name + " (a single file holds no other files)",
-                               .size_bytes = asset.size_bytes});
+      plan.left_out.push_back(
+          {.what = asset.name + " (a single file holds no other files)", .size_bytes = asset.size_bytes});
     }
     return;
   }
   for (const Asset& asset : plan.source.assets) {
     // The report describes the run that wrote it.
-    const bool replaced = asset.name == "config.json" || (asset.name == kReportName && plan.recipe.task != Recipe::Task::Copy);
+    const bool replaced =
+        asset.name == "config.json" || (asset.name == kReportName && plan.recipe.task != Recipe::Task::Copy);
     if (!replaced) plan.layout.copies.push_back(asset);
   }
   const bool has_config = !plan.source.config.empty();
@@ -92,7 +95,7 @@ void add_assets(Plan& plan) {
 
 // vLLM fuses these projections into one and needs the same encoding in all of them.
 constexpr std::array<std::string_view, 5> kFusedSuffixes = {".q_proj.weight", ".k_proj.weight", ".v_proj.weight",
-                                                           ".gate_proj.weight", ".up_proj.weight"};
+                                                            ".gate_proj.weight", ".up_proj.weight"};
 
 bool fused_sets_agree(const Plan& plan) {
   std::map<std::string, std::string> specs;  // set -> encoding
@@ -117,7 +120,8 @@ std::vector<std::string> runtimes(Plan& plan) {
     const bool linear = step.kind == TensorKind::Linear || step.kind == TensorKind::Head;
     const std::vector<std::string> able =
         linear ? dialect_named(step.dialect).loads_in(step.spec) : std::vector<std::string>();
-    std::erase_if(common, [&](const std::string& name) { return std::find(able.begin(), able.end(), name) == able.end(); });
+    std::erase_if(common,
+                  [&](const std::string& name) { return std::find(able.begin(), able.end(), name) == able.end(); });
   }
   if (!fused_sets_agree(plan) && std::erase(common, "vLLM") > 0) {
     plan.notes.push_back("vLLM needs one encoding in q/k/v and in gate/up: this plan mixes them");

@@ -1,6 +1,6 @@
 // The text forms of recipes.
-#include "mq/plan.hpp"
 #include "src/recipe.hpp"
+#include "mq/plan.hpp"
 
 namespace mq {
 

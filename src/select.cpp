@@ -46,10 +46,10 @@ Selector* first_match(std::vector<Selector>& all, const LogicalTensor& tensor, T
 void require_all_matched(const std::vector<Selector>& all) {
   for (const Selector& selector : all) {
     if (selector.matched) continue;
-    throw Error({.code = ErrorCode::Usage,
-                 .message = "pattern '" + printable(selector.pattern.text()) + "' of " + selector.option +
-                            " matches no tensor",
-                 .hint = "`mq-convert info` lists the names; `*` crosses dots, re:REGEX and kind:NAME are possible"});
+    throw Error(
+        {.code = ErrorCode::Usage,
+         .message = "pattern '" + printable(selector.pattern.text()) + "' of " + selector.option + " matches no tensor",
+         .hint = "`mq-convert info` lists the names; `*` crosses dots, re:REGEX and kind:NAME are possible"});
   }
 }
 

@@ -69,7 +69,8 @@ std::array<std::byte, 32> sha256(std::span<const std::byte> bytes) noexcept {
   for (std::size_t at = 0; at < end; at += kBlock) compress(state, tail.data() + at);
 
   std::array<std::byte, 32> digest;
-  for (std::size_t i = 0; i < digest.size(); ++i) digest[i] = static_cast<std::byte>(state[i / 4] >> (24 - 8 * (i % 4)));
+  for (std::size_t i = 0; i < digest.size(); ++i)
+    digest[i] = static_cast<std::byte>(state[i / 4] >> (24 - 8 * (i % 4)));
   return digest;
 }
 

@@ -9,7 +9,9 @@
 namespace mq {
 namespace {
 
-DigestKind digest_kind(const Plan& plan) { return plan.recipe.sha256 ? DigestKind::Sha256 : DigestKind::Xxh3_128; }
+DigestKind digest_kind(const Plan& plan) {
+  return plan.recipe.sha256 ? DigestKind::Sha256 : DigestKind::Xxh3_128;
+}
 
 // Columns of packed codes that a tile skips must be whole bytes.
 constexpr std::int64_t kPackedQuantum = 32;
@@ -47,7 +49,9 @@ StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& ste
   if (!tensor_.spec) tensor_.leading_dims = step.leading_dims;
   if (step.action == Step::Action::Copy) {
     const MatrixShape matrix = copied_matrix(tensor_.info, step.leading_dims);
-    grid_ = make_tile_grid(matrix, std::max<std::int64_t>(row_bytes_of(matrix, tensor_.info) / std::max<std::int64_t>(matrix.cols, 1), 1), {});
+    grid_ = make_tile_grid(
+        matrix, std::max<std::int64_t>(row_bytes_of(matrix, tensor_.info) / std::max<std::int64_t>(matrix.cols, 1), 1),
+        {});
   } else if (step.action == Step::Action::Encode) {
     prepare_encode();
   }
@@ -59,8 +63,8 @@ void StepRun::prepare_encode() {
   transposed_ = !step_.transforms.empty() != tensor_.transposed;
   reader_.emplace(checkpoint_, tensor_, !step_.transforms.empty());
   const Dialect& dialect = dialect_named(step_.dialect);
-  const DialectRequest request = make_request(dialect, step_.id, encoded_shape(step_, plan_.source),
-                                              step_.leading_dims, "", step_.spec);
+  const DialectRequest request =
+      make_request(dialect, step_.id, encoded_shape(step_, plan_.source), step_.leading_dims, "", step_.spec);
   request_ = request.codec;
   outputs_ = dialect.outputs(request);
   const Codec& codec = codec_of(step_.spec);
@@ -106,8 +110,8 @@ void StepRun::take_digests(std::span<const std::byte> bytes, const Tile& stored,
   }
   const std::size_t item = bytes.size() / numel;
   const std::size_t row = static_cast<std::size_t>(stored.cols) * item;
-  const std::size_t chunk = grid_.pieces ? static_cast<std::size_t>(kPieceNumel) * item
-                                         : static_cast<std::size_t>(grid_.chunk_rows) * row;
+  const std::size_t chunk =
+      grid_.pieces ? static_cast<std::size_t>(kPieceNumel) * item : static_cast<std::size_t>(grid_.chunk_rows) * row;
   const std::size_t span = grid_.pieces ? row : bytes.size();
   for (std::size_t begin = 0; begin < bytes.size(); begin += span) {
     for (std::size_t at = 0; at < span; at += chunk) {
@@ -153,9 +157,11 @@ void StepRun::settle() {
                     std::as_bytes(std::span(output.constant)));
       continue;
     }
-    const auto part = std::find_if(parts_.begin(), parts_.end(), [&](const PartInfo& p) { return p.name == output.part; });
+    const auto part =
+        std::find_if(parts_.begin(), parts_.end(), [&](const PartInfo& p) { return p.name == output.part; });
     if (part->tiled) continue;
-    write_part(o, *part, output.packed_down, 0, part->rows, whole_[static_cast<std::size_t>(part - parts_.begin())], words);
+    write_part(o, *part, output.packed_down, 0, part->rows, whole_[static_cast<std::size_t>(part - parts_.begin())],
+               words);
   }
 }
 
@@ -208,7 +214,8 @@ void StepRun::encode(const Tile& tile, std::int64_t index, WorkerScratch& scratc
     errors_[static_cast<std::size_t>(index)] = measure(scratch.values.data(), decoded, tile.rows, tile.cols);
   }
   for (std::size_t o = 0; o < outputs_.size(); ++o) {
-    const auto part = std::find_if(parts_.begin(), parts_.end(), [&](const PartInfo& p) { return p.name == outputs_[o].part; });
+    const auto part =
+        std::find_if(parts_.begin(), parts_.end(), [&](const PartInfo& p) { return p.name == outputs_[o].part; });
     if (part == parts_.end() || !part->tiled) continue;
     const std::span<const std::byte> data = filled[static_cast<std::size_t>(part - parts_.begin())];
     if (part->name == "codes" && tile.cols != request_.layout.matrix.cols) {

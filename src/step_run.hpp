@@ -69,8 +69,8 @@ class StepRun {
   bool observes_ = false;
   CodecRequest request_;
   std::vector<PartInfo> parts_;
-  std::vector<StoredOutput> outputs_;             // in the order of step_.outputs
-  std::vector<std::vector<std::byte>> whole_;     // parts that are not tiled, by part
+  std::vector<StoredOutput> outputs_;          // in the order of step_.outputs
+  std::vector<std::vector<std::byte>> whole_;  // parts that are not tiled, by part
   std::unique_ptr<CodecState> state_;
 
   std::vector<std::vector<ChunkDigest>> digests_;  // by tile

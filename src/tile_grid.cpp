@@ -31,8 +31,8 @@ TileGrid make_reading_grid(const MatrixShape& matrix, bool flipped) {
   std::int64_t quantum = 1;
   if (flipped) {
     const std::int64_t fitting = kFlippedTileFloats / std::max<std::int64_t>(matrix.cols, 1);
-    quantum = std::clamp<std::int64_t>(
-        static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(fitting))), 32, 1024);
+    quantum = std::clamp<std::int64_t>(static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(fitting))),
+                                       32, 1024);
   }
   return make_tile_grid(matrix, sizeof(float), {.row_quantum = quantum});
 }

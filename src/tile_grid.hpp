@@ -34,8 +34,8 @@ struct TileNeeds {
 // element_bytes: of the stored type, which decides about chunks.
 TileGrid make_tile_grid(const MatrixShape& matrix, std::int64_t element_bytes, const TileNeeds& needs);
 
-// Tiles to read a tensor as floats through a MatrixReader. flipped: what is read is the transpose of what is stored. The
-// rows of a tile are then columns of the file: few of them would mean many small reads, and packed codes begin at
+// Tiles to read a tensor as floats through a MatrixReader. flipped: what is read is the transpose of what is stored.
+// The rows of a tile are then columns of the file: few of them would mean many small reads, and packed codes begin at
 // multiples of 32.
 TileGrid make_reading_grid(const MatrixShape& matrix, bool flipped);
 

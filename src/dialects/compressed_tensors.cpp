@@ -137,14 +137,15 @@ std::vector<std::string> loads_in(const QuantSpec& spec) {
   if (spec.activation) {
     vllm = vllm && (rows || tensor) && spec.bits == 8 && spec.mapping == Mapping::Symmetric;
   } else {
-    vllm = vllm && (rows || (group && (group->group_size == 32 || group->group_size == 64 || group->group_size == 128)));
+    vllm =
+        vllm && (rows || (group && (group->group_size == 32 || group->group_size == 64 || group->group_size == 128)));
   }
   return vllm ? std::vector<std::string>{"transformers", "vLLM"} : std::vector<std::string>{"transformers"};
 }
 
 }  // namespace
 
-const Dialect kCompressedTensors = {
-    "compressed_tensors", scale_dtype, form, outputs, make_config, loads_in, compressed_tensors::recognise};
+const Dialect kCompressedTensors = {"compressed_tensors",         scale_dtype, form, outputs, make_config, loads_in,
+                                    compressed_tensors::recognise};
 
 }  // namespace mq

@@ -59,8 +59,8 @@ std::vector<Group> groups_of(const Plan& plan) {
   std::vector<Group> groups;
   for (const Step& step : plan.steps) {
     if (!step.quantizes()) continue;
-    Group group{weight_arguments(step.spec), activation_arguments(step.spec.activation),
-                std::string(format_of(step.spec)), {}};
+    Group group{
+        weight_arguments(step.spec), activation_arguments(step.spec.activation), std::string(format_of(step.spec)), {}};
     const auto same = [&](const Group& g) {
       return g.weights == group.weights && g.activations == group.activations && g.format == group.format;
     };
@@ -75,7 +75,9 @@ std::vector<Group> groups_of(const Plan& plan) {
 }
 
 // Layers that a runtime builds as its class Linear.
-bool is_linear(const Step& step) { return step.kind == TensorKind::Linear || step.kind == TensorKind::Head; }
+bool is_linear(const Step& step) {
+  return step.kind == TensorKind::Linear || step.kind == TensorKind::Head;
+}
 
 json::Array targets_of(const Group& group, bool whole_class) {
   json::Array targets;
@@ -124,8 +126,8 @@ json::Value make_config(const Plan& plan) {
   if (groups.empty()) return nullptr;
   const json::Value model_config =
       plan.source.config.empty() ? json::Value() : json::parse(plan.source.config, "config.json");
-  const bool mixed = std::any_of(groups.begin(), groups.end(),
-                                 [&](const Group& g) { return g.format != groups.front().format; });
+  const bool mixed =
+      std::any_of(groups.begin(), groups.end(), [&](const Group& g) { return g.format != groups.front().format; });
   json::Value config_groups;
   for (std::size_t i = 0; i < groups.size(); ++i) {
     json::Value entry;

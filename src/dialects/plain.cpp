@@ -3,9 +3,13 @@
 namespace mq {
 namespace {
 
-DType scale_dtype(const QuantSpec&, DType original) { return original; }
+DType scale_dtype(const QuantSpec&, DType original) {
+  return original;
+}
 
-CodeForm form(const QuantSpec&) { return CodeForm::Bytes; }
+CodeForm form(const QuantSpec&) {
+  return CodeForm::Bytes;
+}
 
 std::vector<StoredOutput> outputs(const DialectRequest& request) {
   if (request.codec.spec.codec != "float_cast") {
@@ -20,11 +24,17 @@ std::vector<StoredOutput> outputs(const DialectRequest& request) {
   return {{.info = std::move(info), .part = "codes"}};
 }
 
-json::Value config(const Plan&) { return nullptr; }
+json::Value config(const Plan&) {
+  return nullptr;
+}
 
-std::vector<std::string> loads_in(const QuantSpec&) { return {"transformers", "vLLM"}; }
+std::vector<std::string> loads_in(const QuantSpec&) {
+  return {"transformers", "vLLM"};
+}
 
-std::optional<std::vector<LogicalTensor>> recognise(const Checkpoint&, const json::Value&) { return std::nullopt; }
+std::optional<std::vector<LogicalTensor>> recognise(const Checkpoint&, const json::Value&) {
+  return std::nullopt;
+}
 
 }  // namespace
 

@@ -11,7 +11,9 @@ constexpr std::array<const Dialect*, 2> kDialects = {&kCompressedTensors, &kPlai
 
 }  // namespace
 
-std::span<const Dialect* const> all_dialects() noexcept { return kDialects; }
+std::span<const Dialect* const> all_dialects() noexcept {
+  return kDialects;
+}
 
 const Dialect& dialect_named(std::string_view name) {
   std::string names;

@@ -45,10 +45,10 @@ MemoryCheckpoint one(Shape shape, const std::string& name = "a.weight", std::uin
 std::vector<std::string> all_scheme_texts() {
   std::vector<std::string> texts;
   for (const SchemeInfo& scheme : schemes()) texts.emplace_back(scheme.name);
-  for (const char* extra : {"int8:tensor", "int8:tensor:asym", "int8:asym", "int4:g32:asym", "int4:channel", "int3:g32",
-                            "int5:asym", "int6:g64", "int8:full", "int4:g64:signed", "uint8:asym", "uint4:g32:asym",
-                            "uint8:channel=1:asym", "int4:channel=1", "fp8_e4m3:tensor", "fp8_e4m3:b128x128",
-                            "int8+int8:token:dyn", "int4:g32+int8:token:dyn"}) {
+  for (const char* extra :
+       {"int8:tensor", "int8:tensor:asym", "int8:asym", "int4:g32:asym", "int4:channel", "int3:g32", "int5:asym",
+        "int6:g64", "int8:full", "int4:g64:signed", "uint8:asym", "uint4:g32:asym", "uint8:channel=1:asym",
+        "int4:channel=1", "fp8_e4m3:tensor", "fp8_e4m3:b128x128", "int8+int8:token:dyn", "int4:g32+int8:token:dyn"}) {
     texts.emplace_back(extra);
   }
   return texts;
@@ -279,9 +279,10 @@ TEST_CASE("compressed-tensors of another tool are recognised by their configurat
   c.add<std::uint32_t>("m.fc.weight_packed", DType::Int32, {1, 1}, {0xFEA98710u});
   c.add<float>("m.fc.weight_scale", DType::Float32, {1, 1}, {0.5f});
   c.add<std::int64_t>("m.fc.weight_shape", DType::Int64, {2}, {1, 8});
-  c.add_metadata("quantization_config",
-                 R"({"quant_method":"compressed-tensors","format":"pack-quantized","config_groups":{"group_0":{)"
-                 R"("targets":["re:m\\.f.*"],"weights":{"num_bits":4,"type":"int","symmetric":true,"strategy":"channel"}}}})");
+  c.add_metadata(
+      "quantization_config",
+      R"({"quant_method":"compressed-tensors","format":"pack-quantized","config_groups":{"group_0":{)"
+      R"("targets":["re:m\\.f.*"],"weights":{"num_bits":4,"type":"int","symmetric":true,"strategy":"channel"}}}})");
   const Source source = describe(c);
   REQUIRE(source.tensors.size() == 1);
   CHECK(source.tensors[0].info.name == "m.fc.weight");

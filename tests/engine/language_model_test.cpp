@@ -31,9 +31,9 @@ TEST_CASE("the language model: SQNR of round to nearest is that of the reference
   const struct {
     const char* scheme;
     double sqnr_db;
-  } cases[] = {{"int8", 42.24},     {"fp8_e4m3", 31.59},      {"int4:channel", 17.07}, {"int4:channel:asym", 18.25},
-               {"int4:g128", 18.54}, {"int4:g128:asym", 19.90}, {"int4:g64", 19.31},     {"int4:g64:asym", 20.78},
-               {"int4:g32", 20.22}, {"int4:g32:asym", 21.83},  {"int3:g128:asym", 13.28}, {"int2:g64:asym", 6.78}};
+  } cases[] = {{"int8", 42.24},      {"fp8_e4m3", 31.59},       {"int4:channel", 17.07},   {"int4:channel:asym", 18.25},
+               {"int4:g128", 18.54}, {"int4:g128:asym", 19.90}, {"int4:g64", 19.31},       {"int4:g64:asym", 20.78},
+               {"int4:g32", 20.22},  {"int4:g32:asym", 21.83},  {"int3:g128:asym", 13.28}, {"int2:g64:asym", 6.78}};
   for (const auto& c : cases) {
     CAPTURE(c.scheme);
     const test::TempDir dir;

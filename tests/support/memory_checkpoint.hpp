@@ -33,7 +33,8 @@ class MemoryCheckpoint final : public Checkpoint {
     const DTypeInfo& type = info(tensors_[index].dtype);
     const std::int64_t begin = first / type.block_numel * type.block_bytes;
     const std::int64_t size = count / type.block_numel * type.block_bytes;
-    if (begin + size > static_cast<std::int64_t>(data_[index].size()) || size != static_cast<std::int64_t>(out.size())) {
+    if (begin + size > static_cast<std::int64_t>(data_[index].size()) ||
+        size != static_cast<std::int64_t>(out.size())) {
       throw Error(ErrorCode::Internal, "memory checkpoint: read outside the tensor");
     }
     if (size > 0) std::memcpy(out.data(), data_[index].data() + begin, static_cast<std::size_t>(size));

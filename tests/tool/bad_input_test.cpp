@@ -182,6 +182,21 @@ TEST_CASE("kinds of checkpoints that are not read are refused by name with code 
   }
 }
 
+TEST_CASE("views that claim more bytes than there are numbers for are refused before anything is written") {
+  const TempDir dir;
+  PickleBuilder pickle;
+  pickle.proto().empty_dict();
+  for (const char* name : {"a.weight", "b.weight", "c.weight"}) {
+    pickle.text(name).tensor({.numel = 6}, 0, {1 << 30, 1 << 30}, {0, 0}).setitem();
+  }
+  const std::string file = path_in(dir, "m.pt");
+  write_file(file, torch_bytes({.pickle = pickle.bytes() + ".", .storages = {float_bytes(6)}}));
+  check_refused(dir, {file, path_in(dir, "out.safetensors")}, 6, {"too large together"});
+  const Outcome outcome = run_tool({"info", file});
+  CHECK(outcome.exit_code == 0);
+  CHECK(contains(outcome.out, "9.2 EB"));
+}
+
 TEST_CASE("a report of a newer schema is refused with both numbers") {
   const TempDir dir;
   const std::string out = path_in(dir, "out.safetensors");

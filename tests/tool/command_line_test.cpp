@@ -65,9 +65,9 @@ TEST_CASE("a command line that makes no sense is code 2 and one line that says w
   check_usage_error({"quantize", kCnn, "x", "--shceme", "int4"}, "did you mean '--scheme'?");
   check_usage_error({"quantize", kCnn, "x", "--scheme"}, "--scheme needs a value");
   check_usage_error({"quantize", kCnn, "x", "--scheme", "int8x"}, "did you mean");
-  check_usage_error({"quantize", kCnn, "x", "--bits", "four"}, "expected a whole number");
+  check_usage_error({"quantize", kCnn, "x", "--bits", "four"}, "expected a whole number from 2 to 8, found four");
   check_usage_error({"quantize", kCnn, "x", "--bits", "4", "--scheme", "int4"}, "exclude each other");
-  check_usage_error({"quantize", kCnn, "x", "--threads", "0"}, "at least 1");
+  check_usage_error({"quantize", kCnn, "x", "--threads", "0"}, "a whole number from 1 to 1024");
   check_usage_error({"quantize", kCnn, "x", "--keep", "int8"}, "same, fp16 or bf16");
   check_usage_error({"quantize", kCnn, "x", "--scale-dtype", "int8"}, "float type");
   check_usage_error({"quantize", kCnn, "x", "--rule", "nonsense"}, "PATTERN=SPEC");

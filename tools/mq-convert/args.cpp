@@ -18,6 +18,8 @@
 namespace mq::tool {
 namespace {
 
+constexpr std::int64_t kMaxThreads = 1024;
+
 struct VerbInfo {
   Verb verb;
   std::string_view name;
@@ -58,7 +60,7 @@ void add_general(CLI::App& app, Options& options) {
   add_flag(app, kGeneral, "--verbose", "one line for every tensor, however many there are", options.verbose);
   add_value(app, kGeneral, "--threads", "N", "threads to use (default: the processors this process may use)",
             [&](const std::string& text) {
-              options.threads = static_cast<int>(std::min<std::int64_t>(parse_integer("--threads", text, 1), 4096));
+              options.threads = static_cast<int>(parse_integer("--threads", text, 1, kMaxThreads));
             });
   add_value(app, kGeneral, "--root", "KEYS",
             "where the tensors are in a file that holds more than one state dict, keys joined with dots; a single "
@@ -195,12 +197,12 @@ CLI::Option* add_flag(CLI::App& app, const char* group, const char* name, const 
   return app.add_flag(name, target, help)->group(group);
 }
 
-std::int64_t parse_integer(std::string_view option, const std::string& text, std::int64_t least) {
+std::int64_t parse_integer(std::string_view option, const std::string& text, std::int64_t least, std::int64_t most) {
   std::int64_t value = 0;
   const char* const end = text.data() + text.size();
   const auto [stop, problem] = std::from_chars(text.data(), end, value);
-  if (problem != std::errc{} || stop != end || value < least) {
-    fail(option, "a whole number of at least " + std::to_string(least), text);
+  if (problem != std::errc{} || stop != end || value < least || value > most) {
+    fail(option, "a whole number from " + std::to_string(least) + " to " + std::to_string(most), text);
   }
   return value;
 }

@@ -26,7 +26,7 @@ CLI::Option* add_list(CLI::App& app, const char* group, const char* name, const 
 CLI::Option* add_flag(CLI::App& app, const char* group, const char* name, const char* help, bool& target);
 
 // Throws: Usage naming the option.
-std::int64_t parse_integer(std::string_view option, const std::string& text, std::int64_t least);
+std::int64_t parse_integer(std::string_view option, const std::string& text, std::int64_t least, std::int64_t most);
 double parse_decibels(std::string_view option, const std::string& text);
 DType parse_type(std::string_view option, const std::string& text);
 // One of the words; its index.

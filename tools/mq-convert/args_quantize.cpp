@@ -1,5 +1,6 @@
 // The options of `quantize`, which is most of the command line.
 #include <array>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,7 +24,9 @@ void add_selection(CLI::App& app, Options& options) {
            "a scheme of their own for tensors that match; the first matching rule decides",
            [&](const std::string& text) { recipe.rules.push_back(parse_rule(text)); });
   add_value(app, kSelection, "--min-numel", "N", "keep tensors with fewer elements than this (default 512)",
-            [&](const std::string& text) { recipe.min_numel = parse_integer("--min-numel", text, 0); });
+            [&](const std::string& text) {
+              recipe.min_numel = parse_integer("--min-numel", text, 0, std::numeric_limits<std::int64_t>::max());
+            });
   add_flag(app, kSelection, "--allow-unknown",
            "go on where tensors of no known kind, which are kept, are more than 5 % of all bytes",
            recipe.allow_unknown);
@@ -36,7 +39,7 @@ void add_encoding(CLI::App& app, Options& options) {
                 [&](const std::string& text) { recipe.scheme = parse_spec(text); });
   add_value(app, kEncoding, "--bits", "N", "short for --scheme intN", [&, scheme](const std::string& text) {
     if (scheme->count() > 0) throw Error(ErrorCode::Usage, "--bits and --scheme exclude each other");
-    recipe.scheme = parse_spec("int" + std::to_string(parse_integer("--bits", text, 1)));
+    recipe.scheme = parse_spec("int" + std::to_string(parse_integer("--bits", text, 2, 8)));
   });
   add_value(app, kEncoding, "--if-indivisible", "error|keep|channel",
             "what to do with a weight whose rows the group size does not divide: stop, keep it, or give it one scale "

@@ -106,16 +106,20 @@ struct Sums {
 ValueFigures value_figures(const Checkpoint& checkpoint, const LogicalTensor& tensor, Executor& executor) {
   const MatrixReader reader(checkpoint, tensor);
   const TileGrid grid = make_reading_grid(reader.shape(), tensor.transposed);
-  std::vector<Sums> tiles(static_cast<std::size_t>(grid.count()));
-  executor.parallel_for(grid.count(), [&](std::int64_t i) {
-    const Tile tile = grid.tile(i);
-    std::vector<float> values(static_cast<std::size_t>(tile.rows * tile.cols));
-    Scratch scratch;
-    reader.read(tile, values.data(), scratch);
-    for (const float x : values) tiles[static_cast<std::size_t>(i)].add(x);
-  });
+  const std::int64_t width = 8 * executor.concurrency();
   Sums all;
-  for (const Sums& sums : tiles) all.add(sums);
+  for (std::int64_t first = 0; first < grid.count(); first += width) {
+    const std::int64_t count = std::min(width, grid.count() - first);
+    std::vector<Sums> tiles(static_cast<std::size_t>(count));
+    executor.parallel_for(count, [&](std::int64_t i) {
+      const Tile tile = grid.tile(first + i);
+      std::vector<float> values(static_cast<std::size_t>(tile.rows * tile.cols));
+      Scratch scratch;
+      reader.read(tile, values.data(), scratch);
+      for (const float x : values) tiles[static_cast<std::size_t>(i)].add(x);
+    });
+    for (const Sums& sums : tiles) all.add(sums);
+  }
   ValueFigures figures{.min = all.min,
                        .max = all.max,
                        .abs_max = std::max(std::fabs(all.min), std::fabs(all.max)),

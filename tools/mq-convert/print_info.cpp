@@ -2,6 +2,7 @@
 #include <variant>
 
 #include "mq/error.hpp"
+#include "src/saturating.hpp"
 #include "src/stored_spec.hpp"
 #include "tools/mq-convert/table.hpp"
 #include "tools/mq-convert/text.hpp"
@@ -25,7 +26,9 @@ std::map<std::size_t, std::size_t> shared_with(const Checkpoint& checkpoint) {
 
 std::int64_t bytes_of_parts(const Checkpoint& checkpoint, const LogicalTensor& tensor) {
   std::int64_t bytes = 0;
-  for (const StoredPart& part : tensor.parts) bytes += checkpoint.tensors()[part.tensor].size_bytes();
+  for (const StoredPart& part : tensor.parts) {
+    bytes = saturating_add(bytes, checkpoint.tensors()[part.tensor].size_bytes());
+  }
   return bytes;
 }
 
@@ -48,7 +51,7 @@ std::string type_lines(const Contents& contents) {
   for (const LogicalTensor& tensor : contents.source.tensors) {
     auto& [count, bytes] = types[stored_as(tensor)];
     ++count;
-    bytes += bytes_of_parts(contents.checkpoint, tensor);
+    bytes = saturating_add(bytes, bytes_of_parts(contents.checkpoint, tensor));
   }
   std::string text;
   for (const auto& [type, figures] : types) {

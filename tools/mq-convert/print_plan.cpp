@@ -6,6 +6,7 @@
 #include "formats/format.hpp"
 #include "mq/error.hpp"
 #include "src/recipe.hpp"
+#include "src/saturating.hpp"
 #include "src/stored_spec.hpp"
 #include "tools/mq-convert/table.hpp"
 #include "tools/mq-convert/text.hpp"
@@ -157,6 +158,12 @@ json::Value step_json(const Plan& plan, const Step& step) {
   return value;
 }
 
+std::int64_t tensor_bytes(const Checkpoint& checkpoint) {
+  std::int64_t bytes = 0;
+  for (const TensorInfo& tensor : checkpoint.tensors()) bytes = saturating_add(bytes, tensor.size_bytes());
+  return bytes;
+}
+
 std::string_view title_of(std::string_view format) {
   for (const formats::Format* known : formats::all_formats()) {
     if (known->name == format) return known->title;
@@ -197,22 +204,18 @@ json::Value shape_array(const Shape& shape) {
 }
 
 std::string to_text(const InputSummary& input, const Style&) {
-  std::int64_t bytes = 0;
-  for (const TensorInfo& tensor : input.checkpoint.tensors()) bytes += tensor.size_bytes();
   return "input: " + printable(input.checkpoint.path().string(), 4096) + " (" +
          std::string(title_of(input.checkpoint.format())) + "), " +
-         plural(static_cast<std::int64_t>(input.checkpoint.tensors().size()), "tensor") + ", " + human_bytes(bytes) +
-         '\n';
+         plural(static_cast<std::int64_t>(input.checkpoint.tensors().size()), "tensor") + ", " +
+         human_bytes(tensor_bytes(input.checkpoint)) + '\n';
 }
 
 json::Value to_json(const InputSummary& input) {
-  std::int64_t bytes = 0;
-  for (const TensorInfo& tensor : input.checkpoint.tensors()) bytes += tensor.size_bytes();
   json::Value value;
   value.set("path", input.checkpoint.path().string());
   value.set("format", input.checkpoint.format());
   value.set("tensors", static_cast<std::int64_t>(input.checkpoint.tensors().size()));
-  value.set("tensor_bytes", bytes);
+  value.set("tensor_bytes", tensor_bytes(input.checkpoint));
   return value;
 }
 

@@ -102,6 +102,12 @@ Target choose_target(const Options& options, const Checkpoint& input) {
     return {{}, fs::is_directory(input.path(), error) ? "hf_safetensors" : "safetensors"};
   }
   refuse_input(options.out, input);
+  if (!options.overwrite && fs::exists(options.out, error)) {
+    throw Error({.code = ErrorCode::Io,
+                 .message = "exists already",
+                 .file = options.out.string(),
+                 .hint = "--overwrite replaces it"});
+  }
   const bool directory = !options.out.has_filename() || fs::is_directory(options.out, error);
   const std::string suffix = directory ? std::string() : suffix_of(options.out);
   Target target{options.out, options.to};

@@ -16,8 +16,8 @@ struct Target {
 
 // The container follows --to, else the suffix of OUT: none means a directory. Without OUT (a dry run) it is a file for
 // a file and a directory for a directory.
-// Throws: Usage for a suffix that names no container, for a container that cannot be written, and for an OUT that is
-// the input, lies in it or contains it.
+// Throws: Io for an OUT that exists and may not be replaced, Usage for a suffix that names no container, for a
+// container that cannot be written, and for an OUT that is the input, lies in it or contains it.
 Target choose_target(const Options& options, const Checkpoint& input);
 
 }  // namespace mq::tool
