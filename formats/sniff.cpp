@@ -109,7 +109,7 @@ Kind recognise(std::string_view probe) {
     const std::string_view trimmed = probe.substr(std::min(probe.find_first_not_of(" \t\r\n"), probe.size()));
     if (is_html(trimmed)) return {"an HTML page", "the download gave an error page or needs a login"};
     if (trimmed.starts_with("{") || trimmed.starts_with("[")) return {"a JSON text without tensors", ""};
-    return {"a text", ""};
+    return {"a text file", ""};
   }
   if (std::ranges::all_of(probe, [](char c) { return c == 0; })) {
     return {"zero bytes", "the download or copy was probably interrupted"};

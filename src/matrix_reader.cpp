@@ -101,10 +101,8 @@ void MatrixReader::read_codes(const Part& part, const Tile& tile, std::span<std:
     checkpoint_.read(part.tensor, elements(stored, tile.row * row_bytes), elements(stored, tile.rows * row_bytes), out);
     return;
   }
-  const bool packed = codec_.form == CodeForm::Packed;
-  const std::int64_t unit_bits = packed ? codec_.spec.bits : row_bytes / stored_.cols * 8;
-  const std::int64_t first = tile.col * unit_bits / 8;
-  const std::int64_t count = static_cast<std::int64_t>(out.size()) / tile.rows;
+  const std::int64_t first = code_bytes(codec_, tile.col);
+  const std::int64_t count = code_bytes(codec_, tile.cols);
   for (std::int64_t r = 0; r < tile.rows; ++r) {
     checkpoint_.read(part.tensor, elements(stored, (tile.row + r) * row_bytes + first), elements(stored, count),
                      out.subspan(static_cast<std::size_t>(r * count), static_cast<std::size_t>(count)));
@@ -112,11 +110,7 @@ void MatrixReader::read_codes(const Part& part, const Tile& tile, std::span<std:
 }
 
 std::size_t MatrixReader::part_bytes(const Part& part, const Tile& tile) const {
-  if (part.info.name != "codes" || tile.cols == stored_.cols) {
-    return static_cast<std::size_t>(tile.rows * part.info.row_bytes);
-  }
-  const std::int64_t row = codec_.form == CodeForm::Packed ? packed_row_bytes(tile.cols, codec_.spec.bits)
-                                                           : part.info.row_bytes / stored_.cols * tile.cols;
+  const std::int64_t row = part.info.name == "codes" ? code_bytes(codec_, tile.cols) : part.info.row_bytes;
   return static_cast<std::size_t>(tile.rows * row);
 }
 

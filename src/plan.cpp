@@ -83,7 +83,7 @@ void add_notes(Plan& plan) {
     if (storage == 0 || step.action == Step::Action::Drop) continue;
     const auto [it, fresh] = first.emplace(storage, i);
     if (!fresh)
-      plan.notes.push_back(step.id + ": shares its bytes with " + plan.steps[it->second].id + ", written twice");
+      plan.notes.push_back(step.id + ": shares its bytes with " + plan.steps[it->second].id + ", written again");
   }
   if (plan.source.dialect != "plain" && plan.recipe.task == Recipe::Task::Quantize) {
     plan.notes.push_back("the source is already quantized (" + plan.source.dialect +

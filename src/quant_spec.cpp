@@ -111,7 +111,9 @@ class SpecParser {
       return;
     }
     const std::string hint = did_you_mean(name, names);
-    fail("there is no scheme '" + printable(name) + "'", hint.empty() ? "see mq-convert schemes" : hint);
+    throw Error({.code = ErrorCode::Usage,
+                 .message = "there is no scheme '" + printable(name) + "'",
+                 .hint = hint.empty() ? "see mq-convert schemes" : hint});
   }
 
   void option(std::string_view word) {

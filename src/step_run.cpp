@@ -157,11 +157,8 @@ void StepRun::settle() {
                     std::as_bytes(std::span(output.constant)));
       continue;
     }
-    const auto part =
-        std::find_if(parts_.begin(), parts_.end(), [&](const PartInfo& p) { return p.name == output.part; });
-    if (part->tiled) continue;
-    write_part(o, *part, output.packed_down, 0, part->rows, whole_[static_cast<std::size_t>(part - parts_.begin())],
-               words);
+    const std::size_t p = part_of(output);
+    if (!parts_[p].tiled) write_part(o, p, {.rows = parts_[p].rows}, whole_[p], words);
   }
 }
 
@@ -199,11 +196,7 @@ void StepRun::encode(const Tile& tile, std::int64_t index, WorkerScratch& scratc
       filled.emplace_back(whole_[p]);
       continue;
     }
-    std::int64_t row_bytes = part.row_bytes;
-    if (part.name == "codes" && tile.cols != request_.layout.matrix.cols) {
-      row_bytes = request_.form == CodeForm::Packed ? packed_row_bytes(tile.cols, step_.spec.bits)
-                                                    : row_bytes / request_.layout.matrix.cols * tile.cols;
-    }
+    const std::int64_t row_bytes = part.name == "codes" ? code_bytes(request_, tile.cols) : part.row_bytes;
     spans.push_back(sized(scratch.parts[p], tile.rows * row_bytes));
     filled.emplace_back(spans.back());
   }
@@ -214,56 +207,39 @@ void StepRun::encode(const Tile& tile, std::int64_t index, WorkerScratch& scratc
     errors_[static_cast<std::size_t>(index)] = measure(scratch.values.data(), decoded, tile.rows, tile.cols);
   }
   for (std::size_t o = 0; o < outputs_.size(); ++o) {
-    const auto part =
-        std::find_if(parts_.begin(), parts_.end(), [&](const PartInfo& p) { return p.name == outputs_[o].part; });
-    if (part == parts_.end() || !part->tiled) continue;
-    const std::span<const std::byte> data = filled[static_cast<std::size_t>(part - parts_.begin())];
-    if (part->name == "codes" && tile.cols != request_.layout.matrix.cols) {
-      const std::int64_t first = request_.form == CodeForm::Packed
-                                     ? tile.col * step_.spec.bits / 8
-                                     : part->row_bytes / request_.layout.matrix.cols * tile.col;
-      writer_.write(step_.outputs[o], tile.row, tile.rows, first, part->row_bytes, data);
-    } else {
-      write_part(o, *part, outputs_[o].packed_down, tile.row, tile.rows, data, scratch.words);
-    }
+    const std::size_t p = part_of(outputs_[o]);
+    if (p < parts_.size() && parts_[p].tiled) write_part(o, p, tile, filled[p], scratch.words);
   }
 }
 
-void StepRun::write_part(std::size_t output, const PartInfo& part, bool packed_down, std::int64_t row,
-                         std::int64_t rows, std::span<const std::byte> data, std::vector<std::uint32_t>& words) {
-  if (!packed_down) {
-    writer_.write(step_.outputs[output], row, rows, 0, part.row_bytes, data);
+std::size_t StepRun::part_of(const StoredOutput& output) const noexcept {
+  const auto found =
+      std::find_if(parts_.begin(), parts_.end(), [&](const PartInfo& part) { return part.name == output.part; });
+  return static_cast<std::size_t>(found - parts_.begin());
+}
+
+void StepRun::write_part(std::size_t output, std::size_t part, const Tile& tile, std::span<const std::byte> data,
+                         std::vector<std::uint32_t>& words) {
+  const std::size_t index = step_.outputs[output];
+  const std::int64_t row_bytes = parts_[part].row_bytes;
+  if (!outputs_[output].packed_down) {
+    const std::int64_t first_byte = parts_[part].name == "codes" ? code_bytes(request_, tile.col) : 0;
+    writer_.write(index, tile.row, tile.rows, first_byte, row_bytes, data);
     return;
   }
   const int bits = step_.spec.bits;
-  const std::int64_t word_rows = (rows * bits + 31) / 32;
-  words.resize(static_cast<std::size_t>(word_rows * part.row_bytes));
-  pack_down({reinterpret_cast<const std::uint8_t*>(data.data()), data.size()}, part.row_bytes, bits, step_.spec.qmin(),
+  const std::int64_t word_rows = (tile.rows * bits + 31) / 32;
+  words.resize(static_cast<std::size_t>(word_rows * row_bytes));
+  pack_down({reinterpret_cast<const std::uint8_t*>(data.data()), data.size()}, row_bytes, bits, step_.spec.qmin(),
             words);
-  writer_.write(step_.outputs[output], row * bits / 32, word_rows, 0, 4 * part.row_bytes,
-                std::as_bytes(std::span(words)));
+  writer_.write(index, tile.row * bits / 32, word_rows, 0, 4 * row_bytes, std::as_bytes(std::span(words)));
 }
 
 void StepRun::refuse_bad_values() const {
-  const std::int64_t nonfinite = nonfinite_.load();
-  const std::int64_t overflow = overflow_.load();
-  if (step_.quantizes() && nonfinite != 0) {
-    throw Error({.code = ErrorCode::Numeric,
-                 .message = "cannot be quantized",
-                 .tensor = step_.id,
-                 .expected = "finite values",
-                 .found = std::to_string(nonfinite) + " NaN or infinite of " + std::to_string(tensor_.info.numel()),
-                 .hint = "keep the tensor with --exclude"});
-  }
-  if (overflow != 0) {
-    throw Error({.code = ErrorCode::Numeric,
-                 .message = "values would become infinite as " +
-                            std::string(to_string(step_.quantizes() ? *step_.spec.scale_dtype : step_.spec.element)),
-                 .tensor = step_.id,
-                 .expected = "values within the range of the type",
-                 .found = std::to_string(overflow) + (step_.quantizes() ? " scales beyond it" : " values beyond it"),
-                 .hint = step_.quantizes() ? "use --scale-dtype f32" : "use bf16, or keep the tensor with --exclude"});
-  }
+  if (step_.action != Step::Action::Encode) return;
+  // A cast keeps NaN and infinity; a code has no place for them.
+  const std::int64_t nonfinite = step_.quantizes() ? nonfinite_.load() : 0;
+  require_encodable({.nonfinite = nonfinite, .overflow = overflow_.load()}, step_.spec, step_.id);
 }
 
 StepReport StepRun::report() const {

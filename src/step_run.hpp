@@ -50,9 +50,9 @@ class StepRun {
   void encode(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
   void read(const Tile& tile, std::int64_t index, WorkerScratch& scratch, bool digest);
   void take_digests(std::span<const std::byte> bytes, const Tile& stored, std::int64_t index);
-  void write_tile(const Tile& tile, WorkerScratch& scratch);
-  void write_part(std::size_t output, const PartInfo& part, bool packed_down, std::int64_t row, std::int64_t rows,
-                  std::span<const std::byte> data, std::vector<std::uint32_t>& words);
+  void write_part(std::size_t output, std::size_t part, const Tile& tile, std::span<const std::byte> data,
+                  std::vector<std::uint32_t>& words);
+  std::size_t part_of(const StoredOutput& output) const noexcept;  // parts_.size() for a constant
   void count(const EncodeCounts& counts) noexcept;
   void refuse_bad_values() const;
   Tile seen(const Tile& stored) const noexcept;

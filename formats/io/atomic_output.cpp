@@ -144,7 +144,7 @@ AtomicFile::~AtomicFile() {
 File& AtomicFile::create(std::uint64_t size_bytes) {
   require_state(target_, temporary_.empty() && !committed_, "begun twice");
   const fs::path name = random_sibling(target_);
-  file_ = File::create(name);
+  file_ = File::create(name, target_);
   temporary_ = name;
   file_.resize(size_bytes);
   return file_;
@@ -182,7 +182,7 @@ AtomicDirectory::~AtomicDirectory() {
 const fs::path& AtomicDirectory::create(std::uint64_t size_bytes) {
   require_state(target_, temporary_.empty(), "begun twice");
   const fs::path name = random_sibling(target_);
-  if (::mkdir(name.c_str(), 0777) != 0) throw_io(name, "create", errno);
+  if (::mkdir(name.c_str(), 0777) != 0) throw_io(target_, "create", errno);
   temporary_ = name;
   require_free_space(temporary_, size_bytes);
   return temporary_;

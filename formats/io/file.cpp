@@ -104,12 +104,12 @@ File File::open(const fs::path& path) {
   return file;
 }
 
-File File::create(const fs::path& path) {
+File File::create(const fs::path& path, const fs::path& named) {
   const int descriptor =
       retry([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666); });
-  if (descriptor < 0) throw_io(path, "create", errno);
-  File file(path, descriptor);
-  const struct stat status = status_of(path, descriptor);
+  if (descriptor < 0) throw_io(named, "create", errno);
+  File file(named, descriptor);
+  const struct stat status = status_of(named, descriptor);
   file.identity_ = {status.st_dev, status.st_ino};
   return file;
 }

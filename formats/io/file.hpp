@@ -24,9 +24,11 @@ class File {
  public:
   // Throws: Io if it cannot be opened, Unsupported if it is not a regular file.
   static File open(const std::filesystem::path& path);
-  // Creates a file that must not exist yet, with the permissions that the umask leaves, for writing and reading.
+  // Creates a file that must not exist yet, with the permissions that the umask leaves, for writing and reading. Errors
+  // name it `named`: the name it will have, in the same folder.
   // Throws: Io.
-  static File create(const std::filesystem::path& path);
+  static File create(const std::filesystem::path& path, const std::filesystem::path& named);
+  static File create(const std::filesystem::path& path) { return create(path, path); }
 
   File() = default;
   File(File&& other) noexcept;

@@ -103,6 +103,10 @@ struct Codec {
   void (*decode)(const CodecRequest& request, const Tile& tile, ConstPartSpans parts, float* y);
 };
 
+// Bytes of the codes of `cols` elements, counted from the start of a row or from a column that is a multiple of 32; so it
+// is also where such a column begins.
+std::int64_t code_bytes(const CodecRequest& request, std::int64_t cols);
+
 std::span<const Codec* const> all_codecs() noexcept;
 
 // Throws: Internal if unknown.

@@ -1,6 +1,7 @@
 #include <array>
 #include <string>
 
+#include "mq/pack.hpp"
 #include "src/codecs/codecs.hpp"
 #include "src/qparams.hpp"
 
@@ -22,19 +23,29 @@ const Codec& codec_of(const QuantSpec& spec) {
   throw Error({.code = ErrorCode::Internal, .message = "unknown encoding", .found = spec.codec});
 }
 
+std::int64_t code_bytes(const CodecRequest& request, std::int64_t cols) {
+  if (request.form == CodeForm::Packed) return packed_row_bytes(cols, request.spec.bits);
+  return bytes_of(request.spec.element, cols);
+}
+
 void require_encodable(const EncodeCounts& counts, const QuantSpec& spec, std::string_view tensor_name) {
   if (counts.nonfinite == 0 && counts.overflow == 0) return;
   ErrorDetails details{.code = ErrorCode::Numeric, .tensor = std::string(tensor_name)};
   if (counts.nonfinite != 0) {
-    details.message = std::to_string(counts.nonfinite) + " values are NaN or infinite";
+    details.message = "cannot be encoded as " + to_string(spec);
+    details.expected = "finite values";
+    details.found = std::to_string(counts.nonfinite) + " that are NaN or infinite";
+    details.hint = "keep the tensor with --exclude";
   } else if (codec_of(spec).options.granularity) {
-    details.message =
-        std::to_string(counts.overflow) + " scales are too large for " + std::string(to_string(scale_dtype_of(spec)));
+    details.message = "scales would become infinite as " + std::string(to_string(scale_dtype_of(spec)));
+    details.expected = "scales within the range of the type";
+    details.found = std::to_string(counts.overflow) + " beyond it";
     details.hint = "store the scales as f32";
   } else {
-    details.message =
-        std::to_string(counts.overflow) + " values are too large for " + std::string(to_string(spec.element));
-    details.hint = "use a type of a wider range";
+    details.message = "values would become infinite as " + std::string(to_string(spec.element));
+    details.expected = "values within the range of the type";
+    details.found = std::to_string(counts.overflow) + " beyond it";
+    details.hint = "use bf16, or keep the tensor with --exclude";
   }
   throw Error(std::move(details));
 }

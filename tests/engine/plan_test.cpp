@@ -213,7 +213,7 @@ TEST_CASE("tied tensors are written once only where config.json ties them") {
   const Plan twice = make_plan(source, recipe("int8"));
   CHECK(step(twice, "lm_head.weight").action == Step::Action::Copy);
   REQUIRE(twice.notes.size() == 1);
-  CHECK(twice.notes[0] == "lm_head.weight: shares its bytes with model.embed_tokens.weight, written twice");
+  CHECK(twice.notes[0] == "lm_head.weight: shares its bytes with model.embed_tokens.weight, written again");
   source.config = R"({"tie_word_embeddings": true})";
   const Plan once = make_plan(source, recipe("int8"));
   CHECK(step(once, "lm_head.weight").action == Step::Action::Drop);

@@ -30,7 +30,7 @@ TEST_CASE("open_checkpoint: a file that no format takes is called by its name") 
            Case{"\x08\x07\x12\x07pytorch\x1a\x05", "an ONNX model"},
            Case{"\x1c\0\0\0TFL3\0\0"sv, "a TensorFlow Lite model"},
            Case{"\x1f\x8b\x08\0\0\0"sv, "a gzip archive"},
-           Case{"# Read me\n", "a text"},
+           Case{"# Read me\n", "a text file"},
            Case{"{\"data\":{\"x\": 1}}", "a JSON text"},
            Case{"\0\0\0\0\0\0\0\0\0\0\0\0"sv, "zero bytes"},
            Case{"\xc3\x28\x01\x02\xfe\xff\x9d\x11\x7b"sv, "9 bytes of unknown meaning", ErrorCode::Corrupt},
