@@ -9,7 +9,6 @@
 
 #include "src/compare_tensor.hpp"
 #include "src/float_rows.hpp"
-#include "src/json.hpp"
 #include "src/kinds.hpp"
 #include "src/saturating.hpp"
 #include "src/stored_spec.hpp"
@@ -61,16 +60,6 @@ bool is_float(const LogicalTensor& tensor) {
   return tensor.spec.has_value() || is_readable_float(tensor.info.dtype);
 }
 
-std::vector<TensorKind> kinds_of(const Source& source) {
-  std::string model_type;
-  if (!source.config.empty()) {
-    const json::Value config = json::parse(source.config, "config.json");
-    const json::Value* type = config.find("model_type");
-    if (type && type->as_string()) model_type = *type->as_string();
-  }
-  return classify(source.tensors, model_type);
-}
-
 // Not a number is worse than any number.
 bool is_worse(const TensorComparison& a, const TensorComparison& b) {
   const double x = a.error.sqnr_db();
@@ -97,7 +86,7 @@ Comparison compare(const Checkpoint& original, const Checkpoint& other, Executor
   const Source source_b = describe(other);
   const NameIndex index_a = index_of(source_a);
   const NameIndex index_b = index_of(source_b);
-  const std::vector<TensorKind> kinds = kinds_of(source_a);
+  const std::vector<TensorKind> kinds = classify(source_a);
   Comparison result;
   result.missing = only_in(source_a, index_b);
   result.extra = only_in(source_b, index_a);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "src/float_rows.hpp"
+#include "src/json.hpp"
 #include "src/nearest.hpp"
 
 namespace mq {
@@ -125,6 +126,14 @@ bool uses_conv1d(std::span<const LogicalTensor> tensors, std::string_view model_
   });
 }
 
+// "llama", empty if unknown.
+std::string model_type(const Source& source) {
+  if (source.config.empty()) return {};
+  const json::Value config = json::parse(source.config, "config.json");
+  const json::Value* type = config.find("model_type");
+  return type && type->as_string() ? *type->as_string() : std::string();
+}
+
 TensorKind kind_of_matrix(const Name& name, std::string_view layer_type, bool conv1d) {
   if (is_router(name)) return TensorKind::Router;
   if (is_head(name)) return TensorKind::Head;
@@ -172,11 +181,11 @@ TensorKind parse_kind(std::string_view name) {
                .hint = did_you_mean(name, names)});
 }
 
-std::vector<TensorKind> classify(std::span<const LogicalTensor> tensors, std::string_view model_type) {
-  const bool conv1d = uses_conv1d(tensors, model_type);
+std::vector<TensorKind> classify(const Source& source) {
+  const bool conv1d = uses_conv1d(source.tensors, model_type(source));
   std::vector<TensorKind> kinds;
-  kinds.reserve(tensors.size());
-  for (const LogicalTensor& tensor : tensors) kinds.push_back(kind_of(tensor, conv1d));
+  kinds.reserve(source.tensors.size());
+  for (const LogicalTensor& tensor : source.tensors) kinds.push_back(kind_of(tensor, conv1d));
   return kinds;
 }
 

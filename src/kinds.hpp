@@ -9,8 +9,8 @@
 
 namespace mq {
 
-// One kind per tensor, in order. model_type is that of config.json ("llama"), empty if unknown.
-std::vector<TensorKind> classify(std::span<const LogicalTensor> tensors, std::string_view model_type);
+// One kind per tensor of the source, in order; its config.json helps where names are ambiguous.
+std::vector<TensorKind> classify(const Source& source);
 
 // Throws: Usage with the nearest name.
 TensorKind parse_kind(std::string_view name);

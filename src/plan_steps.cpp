@@ -80,7 +80,7 @@ class StepMaker {
   }
 
   std::vector<Step> dequantize_steps() {
-    const std::vector<TensorKind> kinds = classify(source_.tensors, "");
+    const std::vector<TensorKind> kinds = classify(source_);
     std::vector<Step> steps;
     for (std::size_t i = 0; i < source_.tensors.size(); ++i) {
       const LogicalTensor& tensor = source_.tensors[i];

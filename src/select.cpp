@@ -4,7 +4,6 @@
 #include <charconv>
 
 #include "src/float_rows.hpp"
-#include "src/json.hpp"
 #include "src/kinds.hpp"
 #include "src/pattern.hpp"
 
@@ -117,13 +116,7 @@ void refuse_surprising_unknowns(const Source& source, const Recipe& recipe, std:
 }  // namespace
 
 std::vector<Decision> select(const Source& source, const Recipe& recipe) {
-  std::string model_type;
-  if (!source.config.empty()) {
-    const json::Value config = json::parse(source.config, "config.json");
-    const json::Value* type = config.find("model_type");
-    if (type && type->as_string()) model_type = *type->as_string();
-  }
-  const std::vector<TensorKind> kinds = classify(source.tensors, model_type);
+  const std::vector<TensorKind> kinds = classify(source);
   std::vector<Selector> only = selectors(recipe.only, "--only");
   std::vector<Selector> include = selectors(recipe.include, "--include");
   std::vector<Selector> exclude = selectors(recipe.exclude, "--exclude");
