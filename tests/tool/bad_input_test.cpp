@@ -1,5 +1,6 @@
 // Whatever is wrong with the input: one clear line, the right exit code, nothing left behind.
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <cmath>
 
@@ -210,4 +211,15 @@ TEST_CASE("a report of a newer schema is refused with both numbers") {
   CHECK(is_one_error_line(outcome.err));
   CHECK(contains(outcome.err, "expected schema_version 1"));
   CHECK(contains(outcome.err, "found 7"));
+}
+
+TEST_CASE("an output beyond the size that this process may write is refused with code 5") {
+  const TempDir dir;
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const rlimit small{.rlim_cur = 64 << 10, .rlim_max = before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+  check_refused(dir, {kCnn, path_in(dir, "out.safetensors")}, 5, {"out.safetensors"});
+  check_refused(dir, {kCnn, path_in(dir, "out")}, 5, {"out"});
+  setrlimit(RLIMIT_FSIZE, &before);
 }

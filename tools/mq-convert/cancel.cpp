@@ -27,7 +27,9 @@ void catch_signals() noexcept {
     action.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);
     sigaction(signal, &action, nullptr);
   }
+  // A closed pipe and a file beyond the process's limit are errors of the write, reported like any other.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 int stop_signal() noexcept {
