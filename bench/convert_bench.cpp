@@ -5,6 +5,7 @@
 // moves timings by far more than the work itself on virtual machines.
 #include <spawn.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -16,8 +17,6 @@
 #include <vector>
 
 #include "mq/mq.hpp"
-
-extern char** environ;
 
 namespace {
 

@@ -9,7 +9,7 @@
 
 namespace mq {
 
-enum class DigestKind { Xxh3_128, Sha256 };
+enum class DigestKind { Xxh3, Sha256 };
 
 // One chunk's digest; XXH3-128 uses the first 16 bytes (canonical, big-endian).
 using ChunkDigest = std::array<std::byte, 32>;

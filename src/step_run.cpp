@@ -10,7 +10,7 @@ namespace mq {
 namespace {
 
 DigestKind digest_kind(const Plan& plan) {
-  return plan.recipe.sha256 ? DigestKind::Sha256 : DigestKind::Xxh3_128;
+  return plan.recipe.sha256 ? DigestKind::Sha256 : DigestKind::Xxh3;
 }
 
 // Columns of packed codes that a tile skips must be whole bytes.
