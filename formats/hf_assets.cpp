@@ -65,11 +65,11 @@ class Collector {
     if (base.starts_with('.')) return leave_out(name, "hidden file", size);
     if (is_weights_name(base)) return leave_out(name, "weights that are not part of the model", size);
     if (!is_plain_name(base)) return leave_out(name, "name that cannot be kept", size);
-    if (found_.assets.size() == kMaxEntries) {
+    if (found_.assets.size() == kMaxAssets) {
       throw Error({.code = ErrorCode::Limit,
                    .message = "too many files in the directory",
                    .file = root_.string(),
-                   .expected = "at most " + std::to_string(kMaxEntries)});
+                   .expected = "at most " + std::to_string(kMaxAssets)});
     }
     found_.assets.push_back({.name = name, .path = entry.path(), .size_bytes = size});
   }

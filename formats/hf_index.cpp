@@ -23,7 +23,7 @@ class HfCheckpoint final : public Checkpoint {
  public:
   HfCheckpoint(std::string_view format, const fs::path& path, const OpenOptions& options)
       : format_(format), path_(path) {
-    HfModel model = find_hf_model(path);
+    HfModel model = find_hf_model(path, options.limits);
     if (!model.index.empty()) files_.push_back(model.folder / model.index);
     for (std::uint32_t shard = 0; shard < model.shards.size(); ++shard) open_shard(model, shard, options);
     if (!model.index.empty()) follow_index(model);

@@ -99,8 +99,8 @@ void number_shards(HfModel& model, const json::Object& weight_map) {
   for (const auto& [tensor, shard] : weight_map) model.weight_map.emplace_back(tensor, number.at(*shard.as_string()));
 }
 
-HfModel read_index(const fs::path& path) {
-  const json::Value index = json::parse(io::read_text(path, kMaxHeaderBytes), path.string());
+HfModel read_index(const fs::path& path, const Limits& limits) {
+  const json::Value index = json::parse(io::read_text(path, limits.header_bytes), path.string());
   const json::Value* const member = index.find("weight_map");
   const json::Object* const weight_map = member == nullptr ? nullptr : member->as_object();
   if (weight_map == nullptr) corrupt(path, "not an index of shards", "an object weight_map", "");
@@ -125,14 +125,14 @@ HfModel read_index(const fs::path& path) {
 // Whether a file is an index, judged by its beginning and by the word that every index contains.
 bool is_index(const fs::path& path) {
   const io::File file = io::File::open(path);
-  if (file.size() == 0 || file.size() > kMaxHeaderBytes) return false;
+  if (file.size() == 0 || file.size() > Limits{}.header_bytes) return false;
   std::array<char, 256> bytes{};
   const std::string_view probe(bytes.data(),
                                static_cast<std::size_t>(std::min<std::uint64_t>(file.size(), bytes.size())));
   file.read(0, std::as_writable_bytes(std::span(bytes).first(probe.size())));
   const std::size_t start = probe.find_first_not_of(" \t\r\n");
   if (start == std::string_view::npos || probe[start] != '{') return false;
-  return io::read_text(path, kMaxHeaderBytes).find("\"weight_map\"") != std::string::npos;
+  return io::read_text(path, Limits{}.header_bytes).find("\"weight_map\"") != std::string::npos;
 }
 
 }  // namespace
@@ -145,11 +145,11 @@ HfKind hf_kind(const fs::path& path) {
                                                                                        : HfKind::Torch;
   }
   if (!io::is_file(path) || !is_index(path)) return HfKind::None;
-  return read_index(path).is_safetensors ? HfKind::Safetensors : HfKind::Torch;
+  return read_index(path, {}).is_safetensors ? HfKind::Safetensors : HfKind::Torch;
 }
 
-HfModel find_hf_model(const fs::path& path) {
-  if (!io::is_folder(path)) return read_index(path);
+HfModel find_hf_model(const fs::path& path, const Limits& limits) {
+  if (!io::is_folder(path)) return read_index(path, limits);
   const std::vector<std::string> names = file_names(path);
   const std::string name = choose(path, names);
   if (name.empty()) {
@@ -159,7 +159,7 @@ HfModel find_hf_model(const fs::path& path) {
                  .expected = "model.safetensors, pytorch_model.bin or an index of shards",
                  .found = list(names)});
   }
-  if (is_index_name(name)) return read_index(path / name);
+  if (is_index_name(name)) return read_index(path / name, limits);
   return {.folder = path, .is_safetensors = is_safetensors_name(name), .index = {}, .shards = {name}, .weight_map = {}};
 }
 

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "mq/limits.hpp"
+
 namespace mq::formats {
 
 struct HfModel {
@@ -27,6 +29,6 @@ HfKind hf_kind(const std::filesystem::path& path);
 // without any of them, the one index or the one weight file there is.
 // Throws: Io; Unsupported with the list of files if there are no weights or several candidates; Corrupt for a damaged
 // index or one that names files outside its folder.
-HfModel find_hf_model(const std::filesystem::path& path);
+HfModel find_hf_model(const std::filesystem::path& path, const Limits& limits);
 
 }  // namespace mq::formats

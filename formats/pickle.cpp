@@ -276,15 +276,12 @@ std::array<Machine::Handler, 256> Machine::make_handlers() {
   return t;
 }
 
-Machine::Machine(std::span<const std::byte> bytes, std::string_view source)
-    : bytes_(reinterpret_cast<const char*>(bytes.data()), bytes.size()), source_(source) {}
+Machine::Machine(std::span<const std::byte> bytes, std::string_view source, const Limits& limits)
+    : bytes_(reinterpret_cast<const char*>(bytes.data()), bytes.size()), source_(source), limits_(limits) {}
 
 Pickle Machine::run() && {
   static const std::array<Handler, 256> kHandlers = make_handlers();
-  if (bytes_.size() > kMaxHeaderBytes) {
-    fail(ErrorCode::Limit, "pickle is too large", "at most " + std::to_string(kMaxHeaderBytes) + " bytes",
-         std::to_string(bytes_.size()));
-  }
+  if (bytes_.size() > limits_.header_bytes) refuse(&Limits::header_bytes, "bytes of a pickle", bytes_.size());
   while (!stopped_) {
     opcode_at_ = position_;
     if (position_ == bytes_.size()) corrupt("pickle ends without STOP");
@@ -296,8 +293,8 @@ Pickle Machine::run() && {
   return {std::move(graph_), stack_.front(), position_};
 }
 
-Pickle parse(std::span<const std::byte> bytes, std::string_view source) {
-  return Machine(bytes, source).run();
+Pickle parse(std::span<const std::byte> bytes, std::string_view source, const Limits& limits) {
+  return Machine(bytes, source, limits).run();
 }
 
 }  // namespace mq::formats::pickle

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "formats/pickle_graph.hpp"
+#include "mq/limits.hpp"
 
 namespace mq::formats::pickle {
 
@@ -23,6 +24,6 @@ struct Pickle {
 // ("model.pt: data.pkl").
 // Throws: Corrupt with the offset of the opcode (an unknown one, an operand that reaches beyond the end, an empty
 // stack, a value of the wrong type), Unsupported (extensions, out-of-band buffers), Limit.
-Pickle parse(std::span<const std::byte> bytes, std::string_view source);
+Pickle parse(std::span<const std::byte> bytes, std::string_view source, const Limits& limits = {});
 
 }  // namespace mq::formats::pickle

@@ -18,6 +18,14 @@ void Machine::fail(ErrorCode code, std::string message, std::string expected, st
                .found = std::move(found)});
 }
 
+void Machine::refuse(std::uint64_t Limits::*limit, std::string message, std::uint64_t found) const {
+  refuse_limit(limits_, limit,
+               {.message = std::move(message),
+                .file = std::string(source_),
+                .offset = opcode_at_,
+                .found = std::to_string(found)});
+}
+
 std::string_view Machine::take(std::uint64_t size_bytes) {
   const std::size_t left = bytes_.size() - position_;
   if (size_bytes > left) {
@@ -38,7 +46,7 @@ std::string_view Machine::take_line() {
 }
 
 void Machine::push(NodeId id) {
-  if (stack_.size() >= kMaxNodes) fail(ErrorCode::Limit, "stack of more than " + std::to_string(kMaxNodes) + " values");
+  if (stack_.size() >= limits_.nodes) refuse(&Limits::nodes, "values on the stack of a pickle", stack_.size() + 1);
   stack_.push_back(id);
 }
 
@@ -54,7 +62,7 @@ NodeId Machine::pop() {
 }
 
 void Machine::push_mark() {
-  if (marks_.size() >= kMaxNodes) fail(ErrorCode::Limit, "stack of more than " + std::to_string(kMaxNodes) + " marks");
+  if (marks_.size() >= limits_.nodes) refuse(&Limits::nodes, "marks on the stack of a pickle", marks_.size() + 1);
   marks_.push_back(static_cast<std::uint32_t>(stack_.size()));
 }
 
@@ -71,9 +79,7 @@ void Machine::drop_to_mark() {
 
 template <class Payload>
 NodeId Machine::add(Kind kind, Payload payload) {
-  if (graph_.nodes_.size() >= kMaxNodes) {
-    fail(ErrorCode::Limit, "pickle builds more than " + std::to_string(kMaxNodes) + " values");
-  }
+  if (graph_.nodes_.size() >= limits_.nodes) refuse(&Limits::nodes, "values of a pickle", graph_.nodes_.size() + 1);
   graph_.nodes_.push_back({kind, static_cast<std::uint32_t>(opcode_at_), payload});
   return static_cast<NodeId>(graph_.nodes_.size() - 1);
 }
@@ -146,8 +152,9 @@ void Machine::require(NodeId id, Kind kind, const char* what) {
 
 void Machine::memoize(std::uint64_t index) {
   memo_.put(index, top());
-  if (memo_.size() > kMaxNodes || memo_.sparse_size() > kMaxSparseMemo) {
-    fail(ErrorCode::Limit, "memo of too many entries");
+  if (memo_.size() > limits_.nodes) refuse(&Limits::nodes, "entries of a pickle's memo", memo_.size());
+  if (memo_.sparse_size() > kMaxSparseMemo) {
+    fail(ErrorCode::Limit, "memo indices with too many gaps", "at most " + std::to_string(kMaxSparseMemo));
   }
 }
 

@@ -17,7 +17,7 @@ namespace mq::formats::pickle {
 
 class Machine {
  public:
-  Machine(std::span<const std::byte> bytes, std::string_view source);
+  Machine(std::span<const std::byte> bytes, std::string_view source, const Limits& limits);
   Pickle run() &&;
 
  private:
@@ -135,9 +135,11 @@ class Machine {
   [[noreturn]] void corrupt(std::string message, std::string expected = {}, std::string found = {}) const {
     fail(ErrorCode::Corrupt, std::move(message), std::move(expected), std::move(found));
   }
+  [[noreturn]] void refuse(std::uint64_t Limits::*limit, std::string message, std::uint64_t found) const;
 
   std::string_view bytes_;
   std::string_view source_;
+  Limits limits_;
   std::size_t position_ = 0;   // of the next byte to read
   std::size_t opcode_at_ = 0;  // of the opcode being carried out
   bool stopped_ = false;

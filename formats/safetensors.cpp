@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 
 class SafetensorsCheckpoint final : public Checkpoint {
  public:
-  explicit SafetensorsCheckpoint(const fs::path& path)
-      : path_(path), file_(io::File::open(path)), header_(read_safetensors_header(file_)) {}
+  SafetensorsCheckpoint(const fs::path& path, const Limits& limits)
+      : path_(path), file_(io::File::open(path)), header_(read_safetensors_header(file_, limits)) {}
 
   std::string_view format() const noexcept override { return kSafetensors.name; }
   const fs::path& path() const noexcept override { return path_; }
@@ -120,7 +120,7 @@ bool matches(const fs::path& path) {
 
 std::unique_ptr<Checkpoint> open(const fs::path& path, const OpenOptions& options) {
   refuse_root(path, options);
-  return std::make_unique<SafetensorsCheckpoint>(path);
+  return std::make_unique<SafetensorsCheckpoint>(path, options.limits);
 }
 
 std::unique_ptr<CheckpointWriter> create(const fs::path& path, const CreateOptions& options) {

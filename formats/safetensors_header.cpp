@@ -42,15 +42,14 @@ std::uint64_t read_length(const io::File& file) {
   return io::ByteReader(bytes, file.path().string()).u64();
 }
 
-std::string read_json(const io::File& file) {
+std::string read_json(const io::File& file, const Limits& limits) {
   const std::uint64_t length = read_length(file);
-  if (length > kMaxHeaderBytes) {
-    throw Error({.code = ErrorCode::Limit,
-                 .message = "header too large",
-                 .file = file.path().string(),
-                 .offset = 0,
-                 .expected = "at most " + std::to_string(kMaxHeaderBytes) + " bytes",
-                 .found = std::to_string(length)});
+  if (length > limits.header_bytes) {
+    refuse_limit(limits, &Limits::header_bytes,
+                 {.message = "header too large",
+                  .file = file.path().string(),
+                  .offset = 0,
+                  .found = std::to_string(length) + " bytes"});
   }
   if (!io::range_fits(kLengthBytes, length, file.size())) {
     corrupt(file, 0, "invalid header length",
@@ -140,17 +139,17 @@ bool looks_like_safetensors(const io::File& file) {
   text.remove_prefix(std::min(text.find_first_not_of(" \t\n\r"), text.size()));
   // A text or a GGUF file may well have a brace in the ninth place; their first eight bytes make a huge length, though,
   // and the tenth is rarely a quote.
-  const std::string_view start = length <= kMaxHeaderBytes ? "{" : "{\"";
+  const std::string_view start = length <= Limits{}.header_bytes ? "{" : "{\"";
   const bool is_text = utf8_valid_bytes({reinterpret_cast<const char*>(probe.data()), kLengthBytes}) == kLengthBytes &&
                        std::ranges::none_of(probe.first(kLengthBytes), [](std::byte b) { return b < std::byte{9}; });
   return !is_text && text.starts_with(start);
 }
 
-SafetensorsHeader read_safetensors_header(const io::File& file) {
-  SafetensorsParser parser(file.path().string(), kLengthBytes);
+SafetensorsHeader read_safetensors_header(const io::File& file, const Limits& limits) {
+  SafetensorsParser parser(file.path().string(), kLengthBytes, limits);
   std::uint64_t data_begin = kLengthBytes;
   {
-    const std::string text = read_json(file);
+    const std::string text = read_json(file, limits);
     json::parse_events(text, file.path().string(), parser);
     data_begin += text.size();
   }

@@ -21,6 +21,6 @@ bool looks_like_safetensors(const io::File& file);
 
 // Reads the header and checks that the tensors cover the data exactly, each byte once.
 // Throws: Corrupt, Limit, Io.
-SafetensorsHeader read_safetensors_header(const io::File& file);
+SafetensorsHeader read_safetensors_header(const io::File& file, const Limits& limits);
 
 }  // namespace mq::formats

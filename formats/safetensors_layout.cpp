@@ -63,7 +63,7 @@ void require_names(Tensors tensors, const std::filesystem::path& path) {
   for (const TensorInfo* tensor : tensors) {
     if (tensor->name == "__metadata__") refuse(path, "reserved name of a tensor", "", tensor->name);
     if (!is_utf8(tensor->name)) refuse(path, "name of a tensor is not UTF-8", "", tensor->name);
-    if (tensor->name.size() > kMaxNameBytes) refuse(path, "name of a tensor too long", "", tensor->name);
+    if (tensor->name.size() > Limits{}.output_name_bytes) refuse(path, "name of a tensor too long", "", tensor->name);
     names.emplace_back(tensor->name);
   }
   if (const auto twice = find_duplicate(std::move(names))) refuse(path, "tensor name twice", "", std::string(*twice));
@@ -137,7 +137,7 @@ SafetensorsLayout lay_out_safetensors(Tensors tensors, const Metadata& metadata,
   }
   json += '}';
   json.append((kAlignment - json.size() % kAlignment) % kAlignment, ' ');
-  if (json.size() > kMaxHeaderBytes) {
+  if (json.size() > Limits{}.header_bytes) {
     refuse(path, "header larger than readers accept", std::to_string(json.size()) + " bytes", "", ErrorCode::Limit);
   }
   layout.header = with_length(json);

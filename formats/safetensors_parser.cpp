@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "formats/limits.hpp"
 #include "formats/safetensors_dtype.hpp"
 #include "mq/error.hpp"
 
@@ -109,12 +108,12 @@ bool SafetensorsParser::key(std::string& value) {
       if (std::exchange(has_metadata_, true)) fail("__metadata__ twice", "", "");
       return true;
     }
-    if (value.size() > kMaxNameBytes) limit("name of a tensor too long", kMaxNameBytes);
-    if (tensors.size() == kMaxEntries) limit("too many tensors", kMaxEntries);
+    require(&Limits::name_bytes, "bytes of a name", value.size());
+    require(&Limits::entries, "tensors", tensors.size() + 1);
     tensors.emplace_back().name = std::move(value);
     extents.emplace_back();
   } else if (at_ == At::Metadata) {
-    if (metadata.size() == kMaxEntries) limit("too many metadata entries", kMaxEntries);
+    require(&Limits::entries, "entries of metadata", metadata.size() + 1);
     metadata.emplace_back(std::move(value), std::string());
   } else if (at_ == At::Entry) {
     const auto field = std::ranges::find(kFields, value);
@@ -133,7 +132,7 @@ bool SafetensorsParser::begin_entry(bool positional) {
 bool SafetensorsParser::element(std::uint64_t value) {
   if (at_ == At::Shape) {
     Shape& shape = tensors.back().shape;
-    if (shape.size() == kMaxRank) limit("tensor of too many dimensions", kMaxRank);
+    require(&Limits::rank, "dimensions of a tensor", shape.size() + 1);
     shape.push_back(static_cast<std::int64_t>(value));
     return true;
   }

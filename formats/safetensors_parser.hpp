@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "formats/limits.hpp"
 #include "mq/checkpoint.hpp"
 #include "src/json.hpp"
 
@@ -23,7 +24,8 @@ struct SafetensorsExtent {
 class SafetensorsParser final : public json::Events {
  public:
   // `source` names the file in errors; the JSON begins at first_offset of it.
-  SafetensorsParser(std::string source, std::size_t first_offset) : source_(std::move(source)) {
+  SafetensorsParser(std::string source, std::size_t first_offset, const Limits& limits)
+      : source_(std::move(source)), limits_(limits) {
     offset = first_offset;
   }
 
@@ -71,12 +73,11 @@ class SafetensorsParser final : public json::Events {
                  .expected = std::move(expected),
                  .found = std::move(found)});
   }
-  [[noreturn]] void limit(std::string message, std::size_t most) const {
-    throw Error({.code = ErrorCode::Limit,
-                 .message = std::move(message),
-                 .file = source_,
-                 .offset = offset,
-                 .expected = "at most " + std::to_string(most)});
+  // Fails if there are more of something than a limit allows.
+  void require(std::uint64_t Limits::*limit, const char* what, std::uint64_t found) const {
+    if (found <= limits_.*limit) return;
+    refuse_limit(limits_, limit,
+                 {.message = what, .file = source_, .offset = offset, .found = std::to_string(found)});
   }
 
   std::string expected_here() const;
@@ -90,6 +91,7 @@ class SafetensorsParser final : public json::Events {
   void end_entry();
 
   std::string source_;
+  Limits limits_;
   At at_ = At::Start;
   bool in_metadata_ = false;  // the key just read in the header was __metadata__
   bool has_metadata_ = false;

@@ -5,7 +5,6 @@
 #include <optional>
 #include <utility>
 
-#include "formats/limits.hpp"
 #include "formats/pickle_text.hpp"
 #include "mq/error.hpp"
 
@@ -19,7 +18,7 @@ constexpr std::string_view kSaveStateDict = "load it in PyTorch and save its sta
 
 }  // namespace
 
-Archive::Archive(io::File file) : zip_(std::move(file)) {
+Archive::Archive(io::File file, const Limits& limits) : zip_(std::move(file), limits), limits_(limits) {
   if (zip_.records().empty()) refuse("an empty zip archive", "");
   const std::string& first = zip_.records().front().name;
   prefix_ = first.substr(0, first.find('/') + 1);
@@ -107,7 +106,7 @@ void Archive::read_byte_order() {
 }
 
 std::string Archive::read_pickle() const {
-  return zip_.read_text(*find("data.pkl"), kMaxHeaderBytes);
+  return zip_.read_text(*find("data.pkl"), limits_.header_bytes);
 }
 
 std::string Archive::pickle_source() const {

@@ -14,7 +14,7 @@ class Archive {
  public:
   // Throws: as ZipArchive; Unsupported, naming the kind, for archives of TorchScript, torch.export, torch.package,
   // NumPy and others; Corrupt for records that contradict each other.
-  explicit Archive(io::File file);
+  Archive(io::File file, const Limits& limits);
 
   const ZipArchive& zip() const noexcept { return zip_; }
   bool big_endian() const noexcept { return big_endian_; }
@@ -36,6 +36,7 @@ class Archive {
   [[noreturn]] void refuse(std::string_view kind, std::string_view hint) const;
 
   ZipArchive zip_;
+  Limits limits_;
   std::string prefix_;  // of all names: "model/"
   bool big_endian_ = false;
 };

@@ -1,8 +1,9 @@
 #include "formats/torch_census.hpp"
 
 #include <algorithm>
-#include <string>
 #include <utility>
+
+#include "formats/limits.hpp"
 
 namespace mq::formats::torch {
 namespace {
@@ -34,11 +35,8 @@ std::vector<NodeId> children_of(Values& values, NodeId id) {
 
 void VisitBudget::spend(std::uint64_t visits) {
   spent_ += visits;
-  if (spent_ <= limit_) return;
-  throw Error({.code = ErrorCode::Limit,
-               .message = "object with too many paths through it",
-               .file = source_,
-               .expected = "at most " + std::to_string(limit_) + " visits"});
+  if (spent_ <= limits_.visits) return;
+  refuse_limit(limits_, &Limits::visits, {.message = "object with too many paths through it", .file = source_});
 }
 
 Census::Census(Values& values, NodeId root, VisitBudget& budget) : counts_(values.graph().size(), 0) {
@@ -51,8 +49,11 @@ Census::Census(Values& values, NodeId root, VisitBudget& budget) : counts_(value
     const ValueKind kind = values.kind(id);
     if (kind == ValueKind::Tensor) counts_[id] = 1;
     if (kind == ValueKind::Tensor || kind == ValueKind::Scalar) return;
-    if (path.size() == kMaxDepth) {
-      values.fail(ErrorCode::Limit, id, "containers nested too deeply", "at most " + std::to_string(kMaxDepth));
+    if (path.size() == budget.limits().depth) {
+      refuse_limit(budget.limits(), &Limits::depth,
+                   {.message = "containers nested too deeply",
+                    .file = values.source(),
+                    .offset = values.graph().offset(id)});
     }
     path.push_back({id, children_of(values, id)});
     const bool may_share = values.graph().kind(id) == pickle::Kind::Object;

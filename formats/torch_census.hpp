@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "formats/limits.hpp"
 #include "formats/torch_values.hpp"
+#include "mq/limits.hpp"
 
 namespace mq::formats::torch {
 
@@ -18,16 +18,16 @@ namespace mq::formats::torch {
 class VisitBudget {
  public:
   // source names the pickle in errors.
-  explicit VisitBudget(std::string source, std::uint64_t limit = kMaxVisits)
-      : source_(std::move(source)), limit_(limit) {}
+  VisitBudget(std::string source, const Limits& limits) : source_(std::move(source)), limits_(limits) {}
 
   // Throws: Limit.
   void spend(std::uint64_t visits);
   std::uint64_t spent() const noexcept { return spent_; }
+  const Limits& limits() const noexcept { return limits_; }
 
  private:
   std::string source_;
-  std::uint64_t limit_;
+  Limits limits_;
   std::uint64_t spent_ = 0;
 };
 

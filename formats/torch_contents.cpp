@@ -84,7 +84,7 @@ class Reader {
   Reader(const Archive& archive, Values& values) : values_(values), storages_(archive, values) {}
 
   ArchiveContents read(NodeId object, const std::string& root, std::size_t max_tensors) {
-    VisitBudget budget(values_.source());
+    VisitBudget budget(values_.source(), values_.limits());
     const Census census(values_, object, budget);
     const Selection selection = select(values_, census, object, root, budget);
     const auto bytes_of_left_out = [this](NodeId node, const std::string& name) { return size_bytes(node, name); };
@@ -145,10 +145,10 @@ class Reader {
 
 }  // namespace
 
-ArchiveContents read_contents(const Archive& archive, const std::string& root) {
+ArchiveContents read_contents(const Archive& archive, const OpenOptions& options) {
   const std::string bytes = archive.read_pickle();
   const std::string source = archive.pickle_source();
-  const pickle::Pickle pickle = pickle::parse(std::as_bytes(std::span(bytes)), source);
+  const pickle::Pickle pickle = pickle::parse(std::as_bytes(std::span(bytes)), source, options.limits);
   if (pickle.size_bytes != bytes.size()) {
     throw Error({.code = ErrorCode::Corrupt,
                  .message = "bytes after the end of the pickle",
@@ -156,10 +156,11 @@ ArchiveContents read_contents(const Archive& archive, const std::string& root) {
                  .offset = pickle.size_bytes,
                  .found = std::to_string(bytes.size() - pickle.size_bytes)});
   }
-  Values values(pickle.graph, source);
+  Values values(pickle.graph, source, options.limits);
   values.check_calls();
-  const std::size_t max_tensors = std::min(kMaxEntries, kFreeTensors + bytes.size() / kMinPickleBytesPerTensor);
-  return Reader(archive, values).read(pickle.root, root, max_tensors);
+  const std::size_t max_tensors = std::min<std::size_t>(options.limits.entries,
+                                                        kFreeTensors + bytes.size() / kMinPickleBytesPerTensor);
+  return Reader(archive, values).read(pickle.root, options.root, max_tensors);
 }
 
 }  // namespace mq::formats::torch

@@ -25,9 +25,9 @@ struct ArchiveContents {
   std::uint64_t visits = 0;  // of values of the pickle: how much work it was
 };
 
-// Reads and interprets the pickle. `root` is OpenOptions::root; the rules for an empty one are those of
+// Reads and interprets the pickle. The rules for an empty root are those of
 // formats/torch_select.hpp, the names those of formats/torch_flatten.hpp.
 // Throws: Corrupt, Unsupported, Limit with the offset in the pickle and the tensor; Usage for a root that is not there.
-ArchiveContents read_contents(const Archive& archive, const std::string& root);
+ArchiveContents read_contents(const Archive& archive, const OpenOptions& options);
 
 }  // namespace mq::formats::torch

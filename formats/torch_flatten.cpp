@@ -4,6 +4,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "formats/limits.hpp"
 #include "src/utf8.hpp"
 
 namespace mq::formats::torch {
@@ -112,7 +113,14 @@ class Flattener {
                    .offset = values_.graph().offset(node),
                    .expected = most == 0 ? "" : "at most " + std::to_string(most)});
     };
-    if (name.size() > kMaxNameBytes) refuse(ErrorCode::Limit, "name too long", kMaxNameBytes);
+    if (name.size() > values_.limits().name_bytes) {
+      refuse_limit(values_.limits(), &Limits::name_bytes,
+                   {.message = "bytes of a name",
+                    .file = values_.source(),
+                    .tensor = name,
+                    .offset = values_.graph().offset(node),
+                    .found = std::to_string(name.size())});
+    }
     names_bytes_ += name.size();
     if (names_bytes_ > kMaxNamesBytes) refuse(ErrorCode::Limit, "too many bytes of names", kMaxNamesBytes);
     if (contents_.tensors.size() == max_tensors_) refuse(ErrorCode::Limit, "too many tensors", max_tensors_);

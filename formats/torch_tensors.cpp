@@ -74,8 +74,13 @@ class DenseReader {
     if (graph_.kind(id) != Kind::Tuple && graph_.kind(id) != Kind::List)
       corrupt(std::string(what) + " of the wrong type");
     const auto items = graph_.items(id);
-    if (items.size() > kMaxRank) {
-      fail(ErrorCode::Limit, "too many dimensions", std::to_string(kMaxRank), std::to_string(items.size()));
+    if (items.size() > values_.limits().rank) {
+      refuse_limit(values_.limits(), &Limits::rank,
+                   {.message = "dimensions of a tensor",
+                    .file = values_.source(),
+                    .tensor = std::string(name_),
+                    .offset = graph_.offset(call_.node),
+                    .found = std::to_string(items.size())});
     }
     std::vector<std::int64_t> out;
     for (const NodeId item : items) out.push_back(index(item, what));

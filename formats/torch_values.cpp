@@ -35,8 +35,8 @@ std::string number_text(double value) {
 
 }  // namespace
 
-Values::Values(const pickle::Graph& graph, std::string source)
-    : graph_(graph), source_(std::move(source)), kinds_(graph.size(), 0) {}
+Values::Values(const pickle::Graph& graph, std::string source, const Limits& limits)
+    : graph_(graph), source_(std::move(source)), limits_(limits), kinds_(graph.size(), 0) {}
 
 void Values::fail(ErrorCode code, NodeId at, std::string message, std::string expected, std::string found,
                   std::string hint) const {

@@ -13,6 +13,7 @@
 #include "formats/pickle_graph.hpp"
 #include "formats/torch_globals.hpp"
 #include "mq/error.hpp"
+#include "mq/limits.hpp"
 
 namespace mq::formats::torch {
 
@@ -37,10 +38,11 @@ struct Element {
 class Values {
  public:
   // graph is borrowed; source names the pickle in errors ("model.pt: data.pkl").
-  Values(const pickle::Graph& graph, std::string source);
+  Values(const pickle::Graph& graph, std::string source, const Limits& limits);
 
   const pickle::Graph& graph() const noexcept { return graph_; }
   const std::string& source() const noexcept { return source_; }
+  const Limits& limits() const noexcept { return limits_; }
 
   // Throws: Unsupported if the pickle calls what it may not (formats/torch_globals.hpp).
   void check_calls() const;
@@ -78,6 +80,7 @@ class Values {
 
   const pickle::Graph& graph_;
   std::string source_;
+  Limits limits_;
   std::vector<std::uint8_t> kinds_;  // ValueKind + 1 of those already asked for
   std::unordered_map<NodeId, bool> module_states_;
 };

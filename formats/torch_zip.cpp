@@ -41,8 +41,8 @@ class TorchCheckpoint final : public Checkpoint {
  public:
   TorchCheckpoint(const fs::path& path, const OpenOptions& options)
       : path_(path),
-        archive_(io::File::open(path)),
-        contents_(torch::read_contents(archive_, options.root)),
+        archive_(io::File::open(path), options.limits),
+        contents_(torch::read_contents(archive_, options)),
         checksums_(archive_.zip()) {}
 
   std::string_view format() const noexcept override { return kTorchZip.name; }

@@ -13,9 +13,9 @@ bool ZipArchive::begins(std::span<const std::byte> first_bytes) noexcept {
   return first_bytes.size() >= 4 && std::memcmp(first_bytes.data(), "PK\3\4", 4) == 0;
 }
 
-ZipArchive::ZipArchive(io::File file) : file_(std::move(file)) {
+ZipArchive::ZipArchive(io::File file, const Limits& limits) : file_(std::move(file)) {
   const zip::DirectoryRange range = zip::find_directory(file_);
-  std::vector<zip::Entry> entries = zip::read_directory(file_, range);
+  std::vector<zip::Entry> entries = zip::read_directory(file_, range, limits);
   records_.reserve(entries.size());
   by_name_.reserve(entries.size());
   zip::check_local_headers(file_, range, entries);

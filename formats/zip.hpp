@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "formats/io/file.hpp"
+#include "mq/limits.hpp"
 
 namespace mq::formats {
 
@@ -38,7 +39,7 @@ class ZipArchive {
   // Reads the whole structure, no data.
   // Throws: Io; Corrupt (naming the record and the offset of what contradicts itself), Unsupported (encrypted, several
   // disks, an unknown compression method), Limit.
-  explicit ZipArchive(io::File file);
+  explicit ZipArchive(io::File file, const Limits& limits = {});
   ZipArchive(ZipArchive&&) = default;
 
   // Whether a file that begins with these bytes is a zip archive with a record at its very beginning.

@@ -192,12 +192,17 @@ DirectoryRange find_directory(const io::File& file) {
   return range;
 }
 
-std::vector<Entry> read_directory(const io::File& file, const DirectoryRange& range) {
-  if (range.size_bytes > kMaxHeaderBytes || range.entries > kMaxEntries) {
-    fail(ErrorCode::Limit, file, range.offset, "zip directory is too large",
-         "at most " + std::to_string(kMaxEntries) + " records in " + std::to_string(kMaxHeaderBytes) + " bytes",
-         std::to_string(range.entries) + " in " + std::to_string(range.size_bytes));
-  }
+std::vector<Entry> read_directory(const io::File& file, const DirectoryRange& range, const Limits& limits) {
+  const auto require = [&](std::uint64_t Limits::*limit, const char* what, std::uint64_t found) {
+    if (found <= limits.*limit) return;
+    refuse_limit(limits, limit,
+                 {.message = what,
+                  .file = file.path().string(),
+                  .offset = range.offset,
+                  .found = std::to_string(found)});
+  };
+  require(&Limits::entries, "records of a zip archive", range.entries);
+  require(&Limits::header_bytes, "bytes of a zip directory", range.size_bytes);
   if (range.entries > range.size_bytes / kCentralBytes) {
     fail(ErrorCode::Corrupt, file, range.offset, "more zip records than the directory has room for",
          std::to_string(range.size_bytes / kCentralBytes), std::to_string(range.entries));

@@ -37,7 +37,7 @@ struct Entry {
 DirectoryRange find_directory(const io::File& file);
 
 // The entries of the central directory, in its order. data_offset is not known yet.
-std::vector<Entry> read_directory(const io::File& file, const DirectoryRange& range);
+std::vector<Entry> read_directory(const io::File& file, const DirectoryRange& range, const Limits& limits);
 
 // Compares the local header and the descriptor of every entry with the entry, sets data_offset and checks that the
 // records lie before the directory without overlap.

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "mq/dtype.hpp"
+#include "mq/limits.hpp"
 #include "mq/tensor.hpp"
 
 namespace mq {
@@ -93,6 +94,14 @@ struct OpenOptions {
   // Where the tensors are inside an object that holds more than a state dict: a path of keys joined with dots.
   // Empty: found by the documented rules. ".": everything, with full paths as names.
   std::string root = {};
+  // Removed from the beginning of names: of each name the first one that it begins with. Each must occur.
+  std::vector<std::string> strip_prefixes = {};
+  // Then OLD becomes NEW: the name OLD, or, if OLD ends with a dot, the beginning OLD of names. Each OLD must occur, and
+  // no two tensors may end up with one name.
+  std::vector<std::pair<std::string, std::string>> renames = {};
+  // Refuses pickles that hold objects of foreign classes, which are otherwise kept as inert data.
+  bool strict = false;
+  Limits limits = {};
 };
 
 // Opens a file or a directory (a Hugging Face model, or shards with an index) by its content, never by its extension.

@@ -8,6 +8,7 @@
 #include "mq/dtype.hpp"
 #include "mq/error.hpp"
 #include "mq/executor.hpp"
+#include "mq/limits.hpp"
 #include "mq/metrics.hpp"
 #include "mq/observer.hpp"
 #include "mq/pack.hpp"

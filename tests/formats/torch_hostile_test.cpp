@@ -126,8 +126,8 @@ TEST_CASE("hostile: a memo bomb of 60 levels costs a visit for each value, not f
   namespace torch = formats::torch;
   const std::string bytes = bomb.bytes() + ".";
   const formats::pickle::Pickle pickle = formats::pickle::parse(std::as_bytes(std::span(bytes)), "p");
-  torch::Values values(pickle.graph, "p");
-  torch::VisitBudget budget("p");
+  torch::Values values(pickle.graph, "p", Limits{});
+  torch::VisitBudget budget("p", Limits{});
   const torch::Census census(values, pickle.root, budget);
   CHECK(census.tensors_below(pickle.root) == 1);
   CHECK(budget.spent() < 300);
@@ -191,8 +191,8 @@ TEST_CASE("hostile: containers nested too deeply are refused, as deep as they ma
     for (std::size_t i = 0; i < depth; ++i) p.append();
     return p;
   };
-  CHECK_FALSE(torch_error(nested(formats::kMaxDepth), "."));
-  CHECK(torch_error(nested(formats::kMaxDepth + 1), ".")->code() == ErrorCode::Limit);
+  CHECK_FALSE(torch_error(nested(Limits{}.depth), "."));
+  CHECK(torch_error(nested(Limits{}.depth + 1), ".")->code() == ErrorCode::Limit);
   CHECK(torch_error(nested(50'000), ".")->code() == ErrorCode::Limit);
 }
 
