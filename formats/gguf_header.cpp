@@ -104,6 +104,14 @@ class Parser {
       fail(ErrorCode::Corrupt, offset, "dimensions of a tensor", "at most " + std::to_string(kMaxRank),
            std::to_string(rank));
     }
+    if (rank > limits_.rank) {
+      refuse_limit(limits_, &Limits::rank,
+                   {.message = "too many dimensions",
+                    .file = file_.path().string(),
+                    .tensor = tensor_,
+                    .offset = offset,
+                    .found = std::to_string(rank)});
+    }
     Shape shape(rank);
     for (std::uint32_t d = rank; d > 0; --d) {
       const auto size = cursor_.number<std::int64_t>();
@@ -135,7 +143,9 @@ class Parser {
   void place(const TensorInfo& tensor, std::int32_t type) {
     const std::uint64_t at = cursor_.offset(), offset = cursor_.u64();
     if (offset != next_) {
-      if (last_type_ == kGgmlQ2_0) refuse_other_q2_0(header_.tensors.back().name, std::to_string(offset - last_begin_));
+      if (last_type_ == kGgmlQ2_0 && offset > last_begin_) {
+        refuse_other_q2_0(header_.tensors.back().name, std::to_string(offset - last_begin_));
+      }
       fail(ErrorCode::Corrupt, at, "offset of a tensor that does not follow the one before", std::to_string(next_),
            std::to_string(offset));
     }

@@ -204,6 +204,7 @@ TEST_CASE("gguf: limits of the caller are kept") {
   CHECK_FALSE(code({}));
   CHECK(code({.header_bytes = 100}) == ErrorCode::Limit);
   CHECK(code({.name_bytes = 10}) == ErrorCode::Limit);
+  CHECK(code({.rank = 1}) == ErrorCode::Limit);
   CHECK(code({.entries = 1}) == ErrorCode::Limit);
 }
 
