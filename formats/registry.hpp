@@ -5,6 +5,7 @@
 
 namespace mq::formats {
 
+extern const Format kGguf;
 extern const Format kHfSafetensors;
 extern const Format kHfTorch;
 extern const Format kSafetensors;
