@@ -74,6 +74,8 @@ class BlobCheckpoint final : public Checkpoint {
   const Metadata& metadata() const noexcept override { return contents_.metadata; }
   std::span<const LeftOut> left_out() const noexcept override { return contents_.left_out; }
 
+  std::span<const ContentNode> contents() const noexcept override { return contents_.tree; }
+
   using Checkpoint::read;
   void read(std::size_t index, std::int64_t first, std::int64_t count, std::span<std::byte> out) const override {
     const TensorInfo& tensor = contents_.tensors[require_index(index, contents_.tensors.size())];

@@ -17,7 +17,7 @@ class OutputMaker {
 
   void add(Step& step) {
     const LogicalTensor& tensor = plan_.source.tensors[step.inputs.front()];
-    step.input_bytes = input_bytes(tensor);
+    step.input_bytes = tensor.stored_bytes;
     plan_.input_bytes += step.input_bytes;
     if (step.action == Step::Action::Drop) return;
     const std::string file = output_file(plan_.recipe, tensor.info.file);
@@ -35,13 +35,6 @@ class OutputMaker {
   }
 
  private:
-  // What the checkpoint holds of a logical tensor; decoded tensors count as their encoding.
-  static std::int64_t input_bytes(const LogicalTensor& tensor) {
-    if (!tensor.spec) return tensor.info.size_bytes();
-    const double bits = bits_per_weight(*tensor.spec, tensor.info.shape);
-    return static_cast<std::int64_t>(bits * static_cast<double>(tensor.info.numel()) / 8);
-  }
-
   void add_encoded(Step& step, const std::string& file) {
     const Dialect& dialect = dialect_named(step.dialect);
     try {

@@ -65,6 +65,7 @@ LogicalTensor stored_tensor(const TensorInfo& info, std::size_t index, Recognise
     if (info.shape.size() == 3) tensor.leading_dims = 2;  // a stack of experts: the only ones with so many dimensions
   }
   tensor.parts = {{tensor.spec ? "codes" : "values", index, false}};
+  tensor.stored_bytes = info.size_bytes();
   return tensor;
 }
 
@@ -84,7 +85,8 @@ void add_tensors(const Checkpoint& checkpoint, std::vector<LogicalTensor> quanti
       if (source.dialect == "plain") source.dialect = source.tensors.back().dialect;
     } else if (!added[owner[i]]) {
       added[owner[i]] = true;
-      source.tensors.push_back(std::move(quantized[owner[i]]));
+      LogicalTensor& tensor = source.tensors.emplace_back(std::move(quantized[owner[i]]));
+      for (const StoredPart& part : tensor.parts) tensor.stored_bytes += stored[part.tensor].size_bytes();
     }
   }
 }

@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "mq/contents.hpp"
 #include "mq/dtype.hpp"
 #include "mq/limits.hpp"
 #include "mq/tensor.hpp"
@@ -80,6 +81,8 @@ class Checkpoint {
   virtual const Metadata& metadata() const noexcept = 0;
   virtual std::span<const Asset> assets() const noexcept { return {}; }
   virtual std::span<const LeftOut> left_out() const noexcept { return {}; }
+  // The object that the file holds, if OpenOptions::contents asked for it and the format has such (mq/contents.hpp).
+  virtual std::span<const ContentNode> contents() const noexcept { return {}; }
 
   // Every file whose bytes this checkpoint reads: they must not be overwritten while it is open.
   virtual std::vector<std::filesystem::path> files() const { return {path()}; }
@@ -101,6 +104,8 @@ struct OpenOptions {
   std::vector<std::pair<std::string, std::string>> renames = {};
   // Refuses pickles that hold objects of foreign classes, which are otherwise kept as inert data.
   bool strict = false;
+  // Lists the object that a file holds instead of its tensors: contents() is filled, tensors() need not be.
+  bool contents = false;
   Limits limits = {};
 };
 

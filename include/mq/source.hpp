@@ -31,6 +31,7 @@ struct LogicalTensor {
   int leading_dims = 1;            // dimensions that make up the rows of its matrix; the rest are the columns
   bool transposed = false;         // stored as the transpose of the original ([in, out] originals stored [out, in])
   std::vector<StoredPart> parts;
+  std::int64_t stored_bytes = 0;   // of all parts in the checkpoint
 
   bool operator==(const LogicalTensor&) const = default;
 };

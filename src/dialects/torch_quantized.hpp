@@ -1,4 +1,5 @@
-// PyTorch's quantized tensors as formats/torch_quantized.hpp delivers them, or as they were copied from there. Read only.
+// PyTorch's quantized tensors as formats/torch_quantized.hpp delivers them, or as they were copied from there. Read
+// only.
 //
 //   NAME                int8 or uint8, shape of the tensor: the integers
 //   NAME.q_scale        float64 or float32

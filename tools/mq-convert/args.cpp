@@ -111,6 +111,10 @@ void add_reading(CLI::App& app, Options& options) {
     add_value(app, kOutput, "--tensor", "NAME",
               "look into this tensor: its encoding, ranges of scales and zero points, a histogram, first values",
               [&](const std::string& text) { options.tensor = text; });
+    add_flag(app, kOutput, "--tree",
+             "show everything in the file as a tree: optimizers, counters, settings and objects beside the model; of "
+             "which --root KEYS reads a part",
+             options.tree);
   }
   if (options.verb == Verb::Validate) {
     app.footer("Exit code 4 if something is wrong with the checkpoint, 6 if it cannot be read at all.");

@@ -58,6 +58,10 @@ int run_conversion(Options& options, Console& console) {
 }
 
 int run_info(const Options& options, Console& console) {
+  if (options.tree) {
+    console.show("tree", Tree{list_contents(options.in, options.open)});
+    return console.finish(options.verb);
+  }
   const std::unique_ptr<Checkpoint> input = open_checkpoint(options.in, options.open);
   const Source source = describe(*input);
   if (options.tensor.empty()) {

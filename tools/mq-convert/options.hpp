@@ -26,6 +26,7 @@ struct Options {
   bool dry_run = false;
 
   std::string tensor = {};  // info: the one to look into
+  bool tree = false;        // info: everything in the file
   std::optional<double> min_sqnr = {};
   std::optional<double> min_channel_sqnr = {};
 

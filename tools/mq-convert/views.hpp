@@ -9,6 +9,7 @@
 
 #include "mq/checkpoint.hpp"
 #include "mq/compare.hpp"
+#include "mq/contents.hpp"
 #include "mq/convert.hpp"
 #include "mq/plan.hpp"
 #include "mq/source.hpp"
@@ -37,6 +38,11 @@ struct Contents {
   const Source& source;
 };
 
+// Everything in a file, whatever part of it is the model.
+struct Tree {
+  std::vector<ContentNode> nodes;
+};
+
 struct PlanView {
   const Plan& plan;
   std::int64_t file_bytes = 0;  // of the output's files without the report, whose size depends on the data
@@ -63,6 +69,9 @@ json::Value to_json(const Result& result);
 
 std::string to_text(const Contents& contents, const Style& style);
 json::Value to_json(const Contents& contents);
+
+std::string to_text(const Tree& tree, const Style& style);
+json::Value to_json(const Tree& tree);
 
 std::string to_text(const Inspection& inspection, const Style& style);
 json::Value to_json(const Inspection& inspection);
