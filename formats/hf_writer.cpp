@@ -106,7 +106,7 @@ Contents contents_of(const Layout& layout, const fs::path& path) {
   for (auto& [name, shard] : contents.shards) {
     std::vector<const TensorInfo*> members;
     for (const std::size_t i : shard.members) members.push_back(&layout.tensors[i]);
-    shard.layout = lay_out_safetensors(members, layout.metadata, path / name);
+    shard.layout = lay_out_safetensors(members, layout.metadata, layout.limits, path / name);
     contents.size_bytes += static_cast<std::int64_t>(shard.layout.size_bytes);
   }
   for (const auto& [name, content] : contents.texts) contents.size_bytes += static_cast<std::int64_t>(content.size());
@@ -232,6 +232,8 @@ std::unique_ptr<CheckpointWriter> create_hf_directory(const fs::path& path, cons
   return std::make_unique<HfWriter>(path, options);
 }
 
-std::int64_t hf_directory_bytes(const Layout& layout) { return contents_of(layout, {}).size_bytes; }
+std::int64_t hf_directory_bytes(const Layout& layout) {
+  return contents_of(layout, {}).size_bytes;
+}
 
 }  // namespace mq::formats
