@@ -8,7 +8,8 @@ namespace mq::formats {
 extern const Format kHfSafetensors;
 extern const Format kHfTorch;
 extern const Format kSafetensors;
-extern const Format kTorchZip;
+extern const Format kTorchLegacy;
+extern const Format kZip;
 
 // Opens one file by its content, never a directory or an index: the parts of a directory are opened with this.
 // Throws: as open_checkpoint.

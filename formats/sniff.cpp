@@ -41,8 +41,6 @@ constexpr std::array kSignatures{
     Signature{0, "fmgg"sv, "a GGML model of an outdated format", ""},
     Signature{4, "TFL3"sv, "a TensorFlow Lite model", ""},
     Signature{0, "PAR1"sv, "an Apache Parquet table", ""},
-    Signature{0, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"sv,
-              "a PyTorch checkpoint of the format before version 1.6", kSaveAgain},
     Signature{0, "PK\x03\x04"sv, "a zip archive that is no PyTorch checkpoint", ""},
     Signature{0, "PK\x05\x06"sv, "an empty zip archive", ""},
     Signature{257, "ustar"sv, "a tar archive", kUnpack},
