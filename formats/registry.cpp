@@ -7,8 +7,8 @@
 namespace mq::formats {
 
 std::span<const Format* const> all_formats() noexcept {
-  static constexpr std::array<const Format*, 5> kFormats{
-      &kHfSafetensors, &kHfTorch, &kSafetensors, &kZip, &kTorchLegacy,
+  static constexpr std::array<const Format*, 6> kFormats{
+      &kHfSafetensors, &kHfTorch, &kSafetensors, &kZip, &kTorchLegacy, &kNpy,
   };
   return kFormats;
 }
