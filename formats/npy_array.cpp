@@ -30,6 +30,7 @@ class ElementsBlob final : public Blob {
   void read_scattered(std::uint64_t first, std::span<std::byte> out) const override {
     whole_.read_scattered(offset_ + first, out);
   }
+  bool is_sequential() const noexcept override { return whole_.is_sequential(); }
   void verify() const override { whole_.verify(); }
 
  private:

@@ -278,6 +278,30 @@ TEST_CASE("npz: records lose .npy, what is no array is left out by name, and a n
   CHECK(refused(ZipBuilder().add("a.npy", one + "x")).find("a.bin: a.npy @") != std::string::npos);
 }
 
+TEST_CASE("npz: a column-major array that is deflated and larger than what is gathered at once is read in any order") {
+  if (!formats::can_inflate()) return;
+  const TempDir dir;
+  // Element [i, j] holds i + 7 j, modulo 256.
+  constexpr std::size_t kRows = 6'000, kColumns = 7'000;
+  std::string data(kRows * kColumns, '\0');
+  for (std::size_t j = 0; j < kColumns; ++j) {
+    for (std::size_t i = 0; i < kRows; ++i) data[j * kRows + i] = static_cast<char>(i + 7 * j);
+  }
+  const std::string content = npy(header("|u1", "(6000, 7000)", "True"), data);
+  const auto checkpoint =
+      open_bytes(dir, ZipBuilder().add("a.npy", content, {.method = 8, .stored = test::deflated(content)}).finish());
+  std::vector<std::byte> part(30'000);
+  bool right = true;
+  for (const std::size_t first : {0u, 41'970'000u, 33'540'000u, 33'554'000u, 10'000'000u, 100u}) {
+    checkpoint->read(0, static_cast<std::int64_t>(first), static_cast<std::int64_t>(part.size()), part);
+    for (std::size_t k = 0; k < part.size(); ++k) {
+      const std::size_t i = (first + k) / kColumns, j = (first + k) % kColumns;
+      right = right && part[k] == static_cast<std::byte>(i + 7 * j);
+    }
+  }
+  CHECK(right);
+}
+
 TEST_CASE("npz: checksums are verified when an array is read, stored or deflated, in any order of its dimensions") {
   const TempDir dir;
   for (const bool deflate : {false, true}) {
