@@ -81,15 +81,12 @@ class SparseElements final : public ElementSource {
     const std::span target = out.subspan(static_cast<std::size_t>((begin - first) * item_bytes()),
                                          static_cast<std::size_t>((end - begin) * item_bytes()));
     const std::span added(values + (begin - values_at) * item_bytes(), target.size());
-    if (unique_) {
-      std::ranges::copy(added, target.begin());
-    } else if (!add_values(parts_.dtype, target, added)) {
-      throw Error({.code = ErrorCode::Unsupported,
-                   .message = "a sparse tensor of this type with several values for one place is not read",
-                   .file = parts_.source,
-                   .tensor = parts_.tensor,
-                   .found = std::string(to_string(parts_.dtype))});
-    }
+    if (add_values(parts_.dtype, target, added)) return;
+    throw Error({.code = ErrorCode::Unsupported,
+                 .message = "values of this type are not added to others in a sparse tensor",
+                 .file = parts_.source,
+                 .tensor = parts_.tensor,
+                 .found = std::string(to_string(parts_.dtype))});
   }
 
   [[noreturn]] void corrupt(std::string message, std::string expected, std::int64_t found) const {
@@ -132,7 +129,6 @@ class SparseElements final : public ElementSource {
     }
     const auto by_place = [](const Run& a, const Run& b) { return a.at < b.at; };
     if (!std::ranges::is_sorted(runs, by_place)) std::ranges::stable_sort(runs, by_place);
-    unique_ = std::ranges::adjacent_find(runs, [](const Run& a, const Run& b) { return a.at == b.at; }) == runs.end();
     runs_ = std::move(runs);
   }
 
@@ -183,7 +179,6 @@ class SparseElements final : public ElementSource {
   std::int64_t run_numel_ = 1;
   mutable std::once_flag located_;
   mutable std::vector<Run> runs_;  // by place
-  mutable bool unique_ = true;     // no place has several
 };
 
 }  // namespace

@@ -162,7 +162,8 @@ class TarBacking final : public torch::Backing {
     if (!key || graph.kind(fields[2]) != Kind::Global) member.fail(ErrorCode::Corrupt, "description of a storage");
     const std::optional<torch::StorageClass> type = torch::storage_class(graph.global(fields[2]));
     if (!type || !type->dtype || type->quantized) {
-      member.fail(ErrorCode::Unsupported, "storage of class " + pickle::to_string(graph.global(fields[2])) + " is not read");
+      member.fail(ErrorCode::Unsupported,
+                  "storage of class " + pickle::to_string(graph.global(fields[2])) + " is not read");
     }
     const std::int64_t numel = member.integers(1)[0];
     if (numel < 0) member.fail(ErrorCode::Corrupt, "elements of a storage", "0 or more", std::to_string(numel));
@@ -189,14 +190,16 @@ class TarBacking final : public torch::Backing {
       const auto key = tuple ? key_of(graph, fields[0]) : std::nullopt;
       const auto root = tuple ? key_of(graph, fields[1]) : std::nullopt;
       const auto found = root ? storages_.find(*root) : storages_.end();
-      if (!key || found == storages_.end() || graph.kind(fields[2]) != Kind::Int || graph.kind(fields[3]) != Kind::Int) {
+      if (!key || found == storages_.end() || graph.kind(fields[2]) != Kind::Int ||
+          graph.kind(fields[3]) != Kind::Int) {
         member.fail(ErrorCode::Corrupt, "slice of a storage");
       }
       Storage slice = found->second;
       const std::int64_t first = graph.integer(fields[2]);
       const std::int64_t numel = graph.integer(fields[3]);
-      if (first < 0 || numel < 0 || !io::range_fits(static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(numel),
-                                                    static_cast<std::uint64_t>(slice.numel))) {
+      if (first < 0 || numel < 0 ||
+          !io::range_fits(static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(numel),
+                          static_cast<std::uint64_t>(slice.numel))) {
         member.fail(ErrorCode::Corrupt, "slice reaches outside its storage", std::to_string(slice.numel) + " elements",
                     std::to_string(first) + " + " + std::to_string(numel));
       }
@@ -220,17 +223,17 @@ class TarBacking final : public torch::Backing {
     if (!key || storage == storages_.end()) member.fail(ErrorCode::Corrupt, "description of a tensor");
     const std::int64_t rank = member.integers(1)[0] & 0xffffffff;  // the upper half is padding
     if (static_cast<std::uint64_t>(rank) > limits.rank) {
-      refuse_limit(limits, &Limits::rank,
-                   {.message = "dimensions of a tensor",
-                    .file = member.file().path().string(),
-                    .found = std::to_string(rank)});
+      refuse_limit(
+          limits, &Limits::rank,
+          {.message = "dimensions of a tensor", .file = member.file().path().string(), .found = std::to_string(rank)});
     }
     StridedView shape{.offset = 0,
                       .shape = member.integers(static_cast<std::uint64_t>(rank)),
                       .strides = member.integers(static_cast<std::uint64_t>(rank))};
     shape.offset = member.integers(1)[0];
     const auto negative = [](std::int64_t value) { return value < 0; };
-    if (shape.offset < 0 || std::ranges::any_of(shape.shape, negative) || std::ranges::any_of(shape.strides, negative)) {
+    if (shape.offset < 0 || std::ranges::any_of(shape.shape, negative) ||
+        std::ranges::any_of(shape.strides, negative)) {
       member.fail(ErrorCode::Corrupt, "size, stride or offset of a tensor", "0 or more");
     }
     const auto item_bytes = static_cast<std::uint64_t>(info(storage->second.dtype).block_bytes);

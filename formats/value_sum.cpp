@@ -24,6 +24,20 @@ bool add_booleans(std::span<std::byte> target, std::span<const std::byte> added)
   return true;
 }
 
+// Halves are only put where nothing is yet: 0 + x, which is x but for -0.
+bool add_halves(std::span<std::byte> target, std::span<const std::byte> added) noexcept {
+  for (std::size_t i = 0; i + 2 <= target.size(); i += 2) {
+    std::uint16_t a;
+    std::uint16_t b;
+    std::memcpy(&a, target.data() + i, 2);
+    std::memcpy(&b, added.data() + i, 2);
+    if (a != 0) return false;
+    if (b == 0x8000) b = 0;
+    std::memcpy(target.data() + i, &b, 2);
+  }
+  return true;
+}
+
 }  // namespace
 
 bool add_values(DType dtype, std::span<std::byte> target, std::span<const std::byte> added) noexcept {
@@ -48,6 +62,9 @@ bool add_values(DType dtype, std::span<std::byte> target, std::span<const std::b
       return add_as<std::uint64_t>(target, added);
     case DType::Bool:
       return add_booleans(target, added);
+    case DType::Float16:
+    case DType::BFloat16:
+      return add_halves(target, added);
     default:
       return false;
   }

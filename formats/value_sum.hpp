@@ -8,7 +8,8 @@
 
 namespace mq::formats {
 
-// target += added, element by element; both hold little-endian elements of dtype. False for types that are not added.
+// target += added, element by element; both hold little-endian elements of dtype. False for what is not added: 8-bit
+// floats at all, 16-bit floats to anything but 0.
 bool add_values(DType dtype, std::span<std::byte> target, std::span<const std::byte> added) noexcept;
 
 }  // namespace mq::formats

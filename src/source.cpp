@@ -121,8 +121,8 @@ Source describe(const Checkpoint& checkpoint, Recognise recognise) {
   std::vector<LogicalTensor> quantized;
   const json::Value config =
       recognise == Recognise::Quantized ? quantization_config(checkpoint, source.config) : json::Value();
-  if (!config.is_null()) {
-    bool known = false;
+  if (recognise == Recognise::Quantized) {
+    bool known = config.is_null();
     for (const Dialect* dialect : all_dialects()) {
       auto found = dialect->recognise(checkpoint, config);
       if (!found) continue;

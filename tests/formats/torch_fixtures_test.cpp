@@ -155,7 +155,9 @@ TEST_CASE("torch: every tensor of a file by PyTorch has the name, dtype, shape a
                                             {"training_checkpoint.pt", "torch_zip"},
                                             {"training_checkpoint_legacy.pt", "torch_legacy"},
                                             {"unicode_keys.pt", "torch_zip"},
-                                            {"views.pt", "torch_zip"}, {"extra.pt", "torch_zip"}, {"tar_0_1_9.pt", "torch_tar"}}) {
+                                            {"views.pt", "torch_zip"},
+                                            {"extra.pt", "torch_zip"},
+                                            {"tar_0_1_9.pt", "torch_tar"}}) {
     CAPTURE(std::string(file.name));
     const std::vector<Expected> expected = read_oracle(file.name);
     const auto checkpoint = open_pt(file.name, ".");
