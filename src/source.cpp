@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <system_error>
 
 #include "src/dialects/dialect.hpp"
 #include "src/json.hpp"
+#include "src/saturating.hpp"
 
 namespace mq {
 namespace {
@@ -69,6 +71,23 @@ LogicalTensor stored_tensor(const TensorInfo& info, std::size_t index, Recognise
   return tensor;
 }
 
+std::int64_t stored_bytes(const Checkpoint& checkpoint) {
+  std::int64_t total = 0;
+  for (const TensorInfo& tensor : checkpoint.tensors()) total = saturating_add(total, tensor.size_bytes());
+  return total;
+}
+
+std::optional<std::int64_t> file_bytes(const Checkpoint& checkpoint) {
+  std::int64_t total = 0;
+  for (const std::filesystem::path& file : checkpoint.files()) {
+    std::error_code unknown;
+    const std::uintmax_t bytes = std::filesystem::file_size(file, unknown);
+    if (unknown) return std::nullopt;
+    total = saturating_add(total, static_cast<std::int64_t>(bytes));
+  }
+  return total;
+}
+
 // Quantized weights take the place of their first part; other stored tensors stand for themselves.
 void add_tensors(const Checkpoint& checkpoint, std::vector<LogicalTensor> quantized, Recognise recognise,
                  Source& source) {
@@ -98,7 +117,9 @@ Source describe(const Checkpoint& checkpoint, Recognise recognise) {
                 .assets = {checkpoint.assets().begin(), checkpoint.assets().end()},
                 .left_out = {checkpoint.left_out().begin(), checkpoint.left_out().end()},
                 .format = std::string(checkpoint.format()),
-                .config = find_config(checkpoint)};
+                .config = find_config(checkpoint),
+                .stored_bytes = stored_bytes(checkpoint),
+                .file_bytes = file_bytes(checkpoint)};
   std::vector<LogicalTensor> quantized;
   const json::Value config =
       recognise == Recognise::Quantized ? quantization_config(checkpoint, source.config) : json::Value();

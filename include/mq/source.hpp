@@ -44,6 +44,8 @@ struct Source {
   std::string format;        // Checkpoint::format()
   std::string dialect = "plain";  // of the quantized tensors; "plain" if there are none
   std::string config;        // text of config.json, or of the configuration a single file carries; else empty
+  std::int64_t stored_bytes = 0;  // of all stored tensors; the largest number there is if they claim more
+  std::optional<std::int64_t> file_bytes;  // of the files that hold them, if they are files
 };
 
 enum class Recognise {

@@ -10,7 +10,7 @@
 
 namespace mq::tool {
 
-enum class Verb { Quantize, Dequantize, Convert, Info, Compare, Validate, Schemes };
+enum class Verb { Quantize, Dequantize, Convert, Info, Compare, Validate, Schemes, Limits };
 
 struct Options {
   Verb verb = Verb::Info;

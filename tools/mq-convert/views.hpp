@@ -85,6 +85,9 @@ json::Value to_json(const Validation& validation);
 std::string to_text(const std::vector<SchemeRow>& schemes, const Style& style);
 json::Value to_json(const std::vector<SchemeRow>& schemes);
 
+std::string to_text(std::span<const LimitInfo> limits, const Style& style);
+json::Value to_json(std::span<const LimitInfo> limits);
+
 // "left out: optimizer, 244 tensors, 1.9 GB; epoch = 12\n", or nothing.
 std::string left_out_line(std::span<const LeftOut> left_out);
 json::Value to_json(std::span<const LeftOut> left_out);
