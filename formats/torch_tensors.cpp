@@ -138,7 +138,11 @@ class DenseReader {
     storage.untyped = known->untyped;
     storage.key = graph_.text(fields[2]);
     storage.numel = index(fields[4], "length of a storage");
-    storage.size_bytes = bytes_of(known->dtype.value_or(DType::UInt8), storage.numel);
+    const DType element = known->dtype.value_or(DType::UInt8);
+    if (storage.numel > std::numeric_limits<std::int64_t>::max() / info(element).block_bytes) {
+      fail(ErrorCode::Limit, "storage of more than 2^63 - 1 bytes");
+    }
+    storage.size_bytes = bytes_of(element, storage.numel);
     if (call_.function == Callable::OldTensor) check_old_class(known->name);
   }
 

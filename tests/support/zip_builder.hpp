@@ -25,7 +25,8 @@ struct ZipTweaks {
   std::string padding;  // of the local header, as a field that readers skip
   std::uint16_t flags = 0;
   std::uint16_t method = 0;
-  std::optional<std::uint32_t> crc;  // in both; 0 for "not computed"
+  std::optional<std::uint32_t> crc;                // in both; 0 for "not computed"
+  std::optional<std::uint32_t> uncompressed_size;  // in both, where the content is given as it is stored
   std::optional<std::string> local_name;
   std::optional<std::uint16_t> local_method;
   std::optional<std::uint32_t> local_crc;
@@ -61,17 +62,23 @@ class ZipBuilder {
     out_.raw("PK\3\4").number<std::uint16_t>(0).number(tweaks.local_flags.value_or(flags));
     out_.number(tweaks.local_method.value_or(tweaks.method)).number<std::uint32_t>(0);
     out_.number(tweaks.local_crc.value_or(open ? 0 : crc));
-    const std::uint32_t local_size = tweaks.local_size.value_or(open ? 0 : size);
-    out_.number(local_size).number(local_size).number(static_cast<std::uint16_t>(local_name.size()));
+    const std::uint32_t uncompressed = tweaks.uncompressed_size.value_or(size);
+    out_.number(tweaks.local_size.value_or(open ? 0 : size));
+    out_.number(tweaks.local_size.value_or(open ? 0 : uncompressed));
+    out_.number(static_cast<std::uint16_t>(local_name.size()));
     const std::size_t extra_bytes = tweaks.padding.empty() ? 0 : tweaks.padding.size() + 4;
     out_.number(static_cast<std::uint16_t>(extra_bytes)).raw(local_name);
     if (extra_bytes > 0) out_.raw("FB").number(static_cast<std::uint16_t>(tweaks.padding.size())).raw(tweaks.padding);
     out_.raw(content);
-    add_descriptor(tweaks, crc, tweaks.descriptor_size.value_or(size));
-    add_entry(name, tweaks, flags, crc, tweaks.central_size.value_or(size), tweaks.central_offset.value_or(offset));
+    const Sizes sizes{size, uncompressed};
+    add_descriptor(tweaks, crc, sizes.or_both(tweaks.descriptor_size));
+    add_entry(name, tweaks, flags, crc, sizes.or_both(tweaks.central_size), tweaks.central_offset.value_or(offset));
     ++entries_;
     return *this;
   }
+
+  // Bytes so far: where the next record will begin.
+  std::uint64_t size_bytes() const { return out_.bytes().size(); }
 
   std::string finish(const ZipEndTweaks& tweaks = {}) {
     const std::uint64_t offset = out_.bytes().size(), size = directory_.bytes().size();
@@ -91,29 +98,37 @@ class ZipBuilder {
   }
 
  private:
-  void add_descriptor(const ZipTweaks& tweaks, std::uint32_t crc, std::uint32_t size) {
+  struct Sizes {
+    std::uint32_t stored = 0;
+    std::uint32_t uncompressed = 0;
+
+    Sizes or_both(std::optional<std::uint32_t> lie) const { return lie ? Sizes{*lie, *lie} : *this; }
+  };
+
+  void add_descriptor(const ZipTweaks& tweaks, std::uint32_t crc, const Sizes& sizes) {
     using enum ZipTweaks::Descriptor;
     if (tweaks.descriptor == None) return;
     if (tweaks.descriptor != Plain32) out_.raw("PK\7\10");
     out_.number(crc);
     if (tweaks.descriptor == Signed64) {
-      out_.number<std::uint64_t>(size).number<std::uint64_t>(size);
+      out_.number<std::uint64_t>(sizes.stored).number<std::uint64_t>(sizes.uncompressed);
     } else {
-      out_.number(size).number(size);
+      out_.number(sizes.stored).number(sizes.uncompressed);
     }
   }
 
   void add_entry(std::string_view name, const ZipTweaks& tweaks, std::uint16_t flags, std::uint32_t crc,
-                 std::uint32_t size, std::uint32_t offset) {
+                 const Sizes& sizes, std::uint32_t offset) {
     constexpr std::uint32_t kFull = 0xffffffff;
     directory_.raw("PK\1\2").number<std::uint32_t>(0).number(flags).number(tweaks.method).number<std::uint32_t>(0);
-    directory_.number(crc).number(tweaks.zip64 ? kFull : size).number(tweaks.zip64 ? kFull : size);
+    directory_.number(crc).number(tweaks.zip64 ? kFull : sizes.stored);
+    directory_.number(tweaks.zip64 ? kFull : sizes.uncompressed);
     directory_.number(static_cast<std::uint16_t>(name.size())).number<std::uint16_t>(tweaks.zip64 ? 28 : 0);
     directory_.number<std::uint16_t>(0).number(tweaks.disk).number<std::uint16_t>(0).number<std::uint32_t>(0);
     directory_.number(tweaks.zip64 ? kFull : offset).raw(name);
     if (tweaks.zip64) {
-      directory_.number<std::uint16_t>(1).number<std::uint16_t>(24).number<std::uint64_t>(size);
-      directory_.number<std::uint64_t>(size).number<std::uint64_t>(offset);
+      directory_.number<std::uint16_t>(1).number<std::uint16_t>(24).number<std::uint64_t>(sizes.uncompressed);
+      directory_.number<std::uint64_t>(sizes.stored).number<std::uint64_t>(offset);
     }
   }
 
