@@ -26,6 +26,18 @@ function(mq_internal target)
   endif()
 endfunction()
 
+# Counts, for libFuzzer, the edges that an input reaches. Programs that are no fuzzers run the same objects: what the
+# counters call is there but does nothing. Kernels are left alone: their loops would drown what the readers do.
+function(mq_instrument target)
+  if(NOT MQ_FUZZ)
+    return()
+  endif()
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang" OR NOT MQ_SANITIZE)
+    message(FATAL_ERROR "MQ_FUZZ needs Clang and MQ_SANITIZE: cmake --preset fuzz")
+  endif()
+  target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+endfunction()
+
 # A kernel table for one instruction set: kernels/isa/<name>.cpp with its own flags.
 function(mq_add_isa name)
   add_library(mq_isa_${name} OBJECT ${PROJECT_SOURCE_DIR}/kernels/isa/${name}.cpp)
