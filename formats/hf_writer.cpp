@@ -232,6 +232,8 @@ std::unique_ptr<CheckpointWriter> create_hf_directory(const fs::path& path, cons
   return std::make_unique<HfWriter>(path, options);
 }
 
-std::int64_t hf_directory_bytes(const Layout& layout) { return contents_of(layout, {}).size_bytes; }
+std::int64_t hf_directory_bytes(const Layout& layout) {
+  return contents_of(layout, {}).size_bytes;
+}
 
 }  // namespace mq::formats

@@ -241,8 +241,17 @@ void Machine::op_persid_line() {
   push(add(Kind::PersistentId, Graph::Index{text}));
 }
 
+// Streams of old versions give classes with their source text: ("module", class, file, text), in tar archives
+// (class, file, text). They stand for the class.
 void Machine::op_binpersid() {
-  push(add(Kind::PersistentId, Graph::Index{pop()}));
+  const NodeId id = pop();
+  if (graph_.kind(id) == Kind::Tuple) {
+    const std::span<const NodeId> items = graph_.items(id);
+    const bool named = items.size() == 4 && graph_.kind(items[0]) == Kind::Str && graph_.text(items[0]) == "module";
+    const std::size_t at = named ? 1 : 0;
+    if ((named || items.size() == 3) && graph_.kind(items[at]) == Kind::Global) return push(items[at]);
+  }
+  push(add(Kind::PersistentId, Graph::Index{id}));
 }
 
 std::array<Machine::Handler, 256> Machine::make_handlers() {
@@ -284,7 +293,10 @@ Pickle Machine::run() && {
   if (bytes_.size() > limits_.header_bytes) refuse(&Limits::header_bytes, "bytes of a pickle", bytes_.size());
   while (!stopped_) {
     opcode_at_ = position_;
-    if (position_ == bytes_.size()) corrupt("pickle ends without STOP");
+    if (position_ == bytes_.size()) {
+      ran_out_ = true;
+      corrupt("pickle ends without STOP");
+    }
     const auto opcode = static_cast<std::uint8_t>(bytes_[position_++]);
     const Handler handler = kHandlers[opcode];
     if (handler == nullptr) corrupt("unknown opcode " + hex_byte(opcode));
@@ -295,6 +307,17 @@ Pickle Machine::run() && {
 
 Pickle parse(std::span<const std::byte> bytes, std::string_view source, const Limits& limits) {
   return Machine(bytes, source, limits).run();
+}
+
+std::optional<std::size_t> size_of_first(std::span<const std::byte> bytes, std::string_view source,
+                                         const Limits& limits, bool complete) {
+  Machine machine(bytes, source, limits);
+  try {
+    return std::move(machine).run().size_bytes;
+  } catch (const Error&) {
+    if (complete || !machine.ran_out()) throw;
+    return std::nullopt;
+  }
 }
 
 }  // namespace mq::formats::pickle

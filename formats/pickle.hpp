@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -25,5 +26,11 @@ struct Pickle {
 // Throws: Corrupt with the offset of the opcode (an unknown one, an operand that reaches beyond the end, an empty
 // stack, a value of the wrong type), Unsupported (extensions, out-of-band buffers), Limit.
 Pickle parse(std::span<const std::byte> bytes, std::string_view source, const Limits& limits = {});
+
+// How long the pickle at the beginning of bytes is. If they are not all there are (complete), the result is empty for
+// one that goes on behind them.
+// Throws: as parse.
+std::optional<std::size_t> size_of_first(std::span<const std::byte> bytes, std::string_view source,
+                                         const Limits& limits, bool complete);
 
 }  // namespace mq::formats::pickle

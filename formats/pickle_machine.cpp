@@ -29,6 +29,7 @@ void Machine::refuse(std::uint64_t Limits::*limit, std::string message, std::uin
 std::string_view Machine::take(std::uint64_t size_bytes) {
   const std::size_t left = bytes_.size() - position_;
   if (size_bytes > left) {
+    ran_out_ = true;
     corrupt("operand reaches beyond the end of the pickle", std::to_string(size_bytes) + " bytes",
             std::to_string(left) + " left");
   }
@@ -39,7 +40,10 @@ std::string_view Machine::take(std::uint64_t size_bytes) {
 
 std::string_view Machine::take_line() {
   const std::size_t end = bytes_.find('\n', position_);
-  if (end == std::string_view::npos) corrupt("text operand without a line end");
+  if (end == std::string_view::npos) {
+    ran_out_ = true;
+    corrupt("text operand without a line end");
+  }
   const std::string_view line = bytes_.substr(position_, end - position_);
   position_ = end + 1;
   return line;

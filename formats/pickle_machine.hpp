@@ -20,6 +20,9 @@ class Machine {
   Machine(std::span<const std::byte> bytes, std::string_view source, const Limits& limits);
   Pickle run() &&;
 
+  // Whether what made run() fail was that the bytes ended.
+  bool ran_out() const noexcept { return ran_out_; }
+
  private:
   using Handler = void (Machine::*)();
   static std::array<Handler, 256> make_handlers();
@@ -143,6 +146,7 @@ class Machine {
   std::size_t position_ = 0;   // of the next byte to read
   std::size_t opcode_at_ = 0;  // of the opcode being carried out
   bool stopped_ = false;
+  bool ran_out_ = false;
   Graph graph_;
   Memo memo_;
   std::vector<NodeId> stack_;

@@ -7,11 +7,8 @@
 namespace mq::formats {
 
 std::span<const Format* const> all_formats() noexcept {
-  static constexpr std::array<const Format*, 4> kFormats{
-      &kHfSafetensors,
-      &kHfTorch,
-      &kSafetensors,
-      &kTorchZip,
+  static constexpr std::array<const Format*, 7> kFormats{
+      &kGguf, &kHfSafetensors, &kHfTorch, &kSafetensors, &kZip, &kTorchLegacy, &kTorchTar,
   };
   return kFormats;
 }

@@ -5,10 +5,13 @@
 
 namespace mq::formats {
 
+extern const Format kGguf;
 extern const Format kHfSafetensors;
 extern const Format kHfTorch;
 extern const Format kSafetensors;
-extern const Format kTorchZip;
+extern const Format kTorchLegacy;
+extern const Format kTorchTar;
+extern const Format kZip;
 
 // Opens one file by its content, never a directory or an index: the parts of a directory are opened with this.
 // Throws: as open_checkpoint.

@@ -36,7 +36,13 @@ bool is_utf8(std::string_view text) {
 
 std::size_t require_rank(const TensorInfo& tensor, const std::filesystem::path& path) {
   if (const std::optional<std::size_t> rank = safetensors_rank(tensor.dtype)) return *rank;
-  refuse(path, "safetensors cannot hold this dtype", std::string(to_string(tensor.dtype)), tensor.name);
+  const bool blocks = is_quantized_block(tensor.dtype);
+  throw Error({.code = ErrorCode::Usage,
+               .message = "safetensors cannot hold this dtype",
+               .file = path.string(),
+               .tensor = tensor.name,
+               .found = std::string(to_string(tensor.dtype)),
+               .hint = blocks ? "`dequantize` writes floats, `quantize` another encoding" : ""});
 }
 
 // Indices of the tensors, wider types first, then by name: as the reference writes them.

@@ -76,8 +76,7 @@ class SafetensorsParser final : public json::Events {
   // Fails if there are more of something than a limit allows.
   void require(std::uint64_t Limits::*limit, const char* what, std::uint64_t found) const {
     if (found <= limits_.*limit) return;
-    refuse_limit(limits_, limit,
-                 {.message = what, .file = source_, .offset = offset, .found = std::to_string(found)});
+    refuse_limit(limits_, limit, {.message = what, .file = source_, .offset = offset, .found = std::to_string(found)});
   }
 
   std::string expected_here() const;

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
+
+#include "formats/io/checked.hpp"
 
 namespace mq::formats {
 namespace {
@@ -198,6 +201,38 @@ bool is_contiguous(const StridedView& view) noexcept {
     expected *= view.shape[i];
   }
   return true;
+}
+
+std::optional<ErrorDetails> extent_error(const StridedView& view, std::uint64_t item_bytes, std::uint64_t end) {
+  const auto& [offset, shape, strides] = view;
+  if (shape.size() != strides.size()) {
+    return ErrorDetails{.code = ErrorCode::Corrupt,
+                        .message = "size and stride of different length",
+                        .expected = std::to_string(shape.size()),
+                        .found = std::to_string(strides.size())};
+  }
+  std::optional<std::uint64_t> size_bytes = item_bytes;
+  std::optional<std::uint64_t> last = static_cast<std::uint64_t>(offset);
+  bool empty = false;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] == 0) {
+      empty = true;
+      continue;
+    }
+    const auto size = static_cast<std::uint64_t>(shape[i]);
+    const auto stride = static_cast<std::uint64_t>(strides[i]);
+    size_bytes = size_bytes ? io::checked_multiply(*size_bytes, size) : std::nullopt;
+    const std::optional<std::uint64_t> reach = io::checked_multiply(size - 1, stride);
+    last = last && reach ? io::checked_add(*last, *reach) : std::nullopt;
+  }
+  if (!size_bytes || *size_bytes > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+    return ErrorDetails{.code = ErrorCode::Limit, .message = "tensor of more than 2^63 - 1 bytes"};
+  }
+  if (empty || (last && *last < end)) return std::nullopt;
+  return ErrorDetails{.code = ErrorCode::Corrupt,
+                      .message = "view reaches outside its storage",
+                      .expected = "less than " + std::to_string(end) + " elements",
+                      .found = last ? "element " + std::to_string(*last) : "an element beyond 2^64"};
 }
 
 void read_strided(const StridedView& view, std::size_t item_bytes, std::int64_t first, std::int64_t count,

@@ -4,8 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
+
+#include "mq/error.hpp"
 
 namespace mq::formats {
 
@@ -19,6 +22,11 @@ struct StridedView {
 
 // Whether the elements lie one after the other in row-major order, so that a range of them is one range of the storage.
 bool is_contiguous(const StridedView& view) noexcept;
+
+// What is wrong with a view of elements of item_bytes bytes, of which the storage has `end`: it reaches outside, or
+// somebody's arithmetic on its sizes would overflow. Empty if nothing is; of the details code, message, expected and
+// found are set.
+std::optional<ErrorDetails> extent_error(const StridedView& view, std::uint64_t item_bytes, std::uint64_t end);
 
 // Fills its argument from a byte of the storage on.
 using ReadStorage = std::function<void(std::uint64_t first_byte, std::span<std::byte> out)>;

@@ -1,44 +1,60 @@
-// The zip archive that torch.save writes: which records make it one, and which make it another kind of archive.
+// What the zip archives of PyTorch have in common: one folder with all records, a version, a byte order, and storages
+// that are records.
 //
 // Immutable once opened; thread-safe.
 #pragma once
 
+#include <cstddef>
+#include <deque>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
+#include "formats/blob.hpp"
+#include "formats/torch_backing.hpp"
 #include "formats/zip.hpp"
 
 namespace mq::formats::torch {
 
 class Archive {
  public:
-  // Throws: as ZipArchive; Unsupported, naming the kind, for archives of TorchScript, torch.export, torch.package,
-  // NumPy and others; Corrupt for records that contradict each other.
-  Archive(io::File file, const Limits& limits);
+  // Throws: as ZipArchive; Corrupt for records that contradict each other, Unsupported for a version that is not known.
+  explicit Archive(ZipArchive zip);
 
   const ZipArchive& zip() const noexcept { return zip_; }
+  RecordChecksums& checksums() const noexcept { return checksums_; }
   bool big_endian() const noexcept { return big_endian_; }
 
-  // The pickle that describes the saved object. Throws: as ZipArchive::read_text.
-  std::string read_pickle() const;
-  // How errors name it: "model.pt: data.pkl".
-  std::string pickle_source() const;
-
-  // The record with the bytes of a storage, or null.
-  const ZipRecord* storage(std::string_view key) const;
+  // The record of that name in the folder, or null.
+  const ZipRecord* find(std::string_view name) const;
+  // "model.pt: data.pkl": how errors call a record of the folder.
+  std::string source(std::string_view name) const;
 
  private:
-  const ZipRecord* find(std::string_view name) const;
   std::string read_small(std::string_view name) const;
-  void require_torch_save() const;
   void require_version() const;
   void read_byte_order();
-  [[noreturn]] void refuse(std::string_view kind, std::string_view hint) const;
 
   ZipArchive zip_;
-  Limits limits_;
+  mutable RecordChecksums checksums_;
   std::string prefix_;  // of all names: "model/"
   bool big_endian_ = false;
+};
+
+// Storages that are the records of a folder: "data/" + key.
+class RecordBacking final : public Backing {
+ public:
+  // archive is borrowed.
+  RecordBacking(const Archive& archive, std::string folder) : archive_(archive), folder_(std::move(folder)) {}
+
+  const Blob* storage(std::string_view key) override;
+  bool big_endian() const noexcept override { return archive_.big_endian(); }
+
+ private:
+  const Archive& archive_;
+  std::string folder_;
+  std::deque<RecordBlob> blobs_;
+  std::unordered_map<std::string, const Blob*> known_;
 };
 
 }  // namespace mq::formats::torch

@@ -24,11 +24,14 @@ TensorKind kind_of(Callable function) {
     case Callable::Subclass:
       return TensorKind::Subclass;
     case Callable::FromNumpy:
-    case Callable::FromCpu:
       return TensorKind::Device;
     default:
       return TensorKind::Dense;
   }
+}
+
+bool makes_tensor(Callable function) {
+  return function != Callable::Unknown && function <= Callable::FromCpu;
 }
 
 // Steps from a call to the one that it wraps.
@@ -39,7 +42,9 @@ class Unwrapper {
   TensorCall run() {
     for (int depth = 0; depth < kMaxWrappers; ++depth) {
       if (graph_.kind(node_) == Kind::PersistentId) {
-        return {TensorKind::Storage, Callable::Unknown, node_, graph_.persistent_id(node_)};
+        const NodeId id = graph_.persistent_id(node_);
+        const TensorKind kind = graph_.kind(id) == Kind::Tuple ? TensorKind::Storage : TensorKind::Reference;
+        return {kind, Callable::Unknown, node_, id, cast_};
       }
       if (graph_.kind(node_) != Kind::Object) refuse("a wrapper that does not hold a tensor");
       const Object& object = graph_.object(node_);
@@ -51,8 +56,8 @@ class Unwrapper {
         node_ = inner;
         continue;
       }
-      if (function_ == Callable::Unknown) refuse("a wrapper that does not hold a tensor");
-      return {kind_of(function_), function_, node_, arguments_};
+      if (!makes_tensor(function_)) refuse("a wrapper that does not hold a tensor");
+      return {kind_of(function_), function_, node_, arguments_, cast_};
     }
     refuse("a tensor inside too many wrappers");
   }
@@ -94,6 +99,10 @@ class Unwrapper {
       case Callable::ParameterWithState:
         if (args.size() != 4) refuse("arguments of a parameter");
         return args[0];
+      case Callable::FromCpu:
+        if (args.size() != 4) refuse("arguments of a tensor of another device");
+        cast_ = args[1];
+        return args[0];
       case Callable::OldParameter:
         if (states == 5) return graph_.items(object.state)[0];  // (data, gradient, hooks, requires_grad, volatile)
         if (!args.empty()) return args[0];                      // Variable(data)
@@ -113,6 +122,7 @@ class Unwrapper {
   NodeId node_;
   Callable function_ = Callable::Unknown;
   NodeId arguments_ = kNoNode;
+  NodeId cast_ = kNoNode;
 };
 
 }  // namespace
@@ -135,6 +145,8 @@ std::string_view to_string(TensorKind kind) noexcept {
       return "tensor rebuilt from another device";
     case TensorKind::Storage:
       return "storage without a tensor";
+    case TensorKind::Reference:
+      return "reference to a tensor";
   }
   return "tensor";
 }

@@ -48,12 +48,11 @@ Census::Census(Values& values, NodeId root, VisitBudget& budget) : counts_(value
     reached[id] = true;
     const ValueKind kind = values.kind(id);
     if (kind == ValueKind::Tensor) counts_[id] = 1;
-    if (kind == ValueKind::Tensor || kind == ValueKind::Scalar) return;
+    if (!is_container(kind)) return;
     if (path.size() == budget.limits().depth) {
-      refuse_limit(budget.limits(), &Limits::depth,
-                   {.message = "containers nested too deeply",
-                    .file = values.source(),
-                    .offset = values.graph().offset(id)});
+      refuse_limit(
+          budget.limits(), &Limits::depth,
+          {.message = "containers nested too deeply", .file = values.source(), .offset = values.graph().offset(id)});
     }
     path.push_back({id, children_of(values, id)});
     const bool may_share = values.graph().kind(id) == pickle::Kind::Object;

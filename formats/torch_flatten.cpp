@@ -17,6 +17,7 @@ struct Frame {
   NodeId node;
   std::string name;  // of the container; empty for the part itself, whose name is not part of its tensors' names
   std::vector<Element> elements;
+  std::string layer_type;
   std::size_t next = 0;
 };
 
@@ -36,10 +37,8 @@ class Flattener {
     const ValueKind kind = values_.kind(selection.node);
     if (kind == ValueKind::Tensor) {
       add_tensor(selection.path.empty() ? "tensor" : last_key(selection), selection.node);
-    } else if (kind == ValueKind::Mapping || kind == ValueKind::Sequence) {
+    } else if (is_container(kind)) {
       walk(selection.node);
-    } else if (census_.tensors_below(selection.node) > 0) {
-      refuse_object(values_, selection.node, name);
     }
     if (uncounted_ > 0) contents_.left_out.push_back({"and " + std::to_string(uncounted_) + " more values", 0, 0});
     return std::move(contents_);
@@ -73,7 +72,8 @@ class Flattener {
     on_path_.assign(values_.graph().size(), false);
     std::vector<Frame> path;
     const auto enter = [&](NodeId id, std::string name) {
-      path.push_back({id, std::move(name), values_.elements(id)});
+      leave_attributes(id, name);
+      path.push_back({id, std::move(name), values_.elements(id), values_.layer_type(id)});
       budget_.spend(path.back().elements.size());
       on_path_[id] = true;
     };
@@ -89,22 +89,31 @@ class Flattener {
       const Element element = frame.elements[position];
       const bool named = path.size() > 1;
       if (census_.tensors_below(element.value) == 0) {
-        leave_out(element, position, frame.name, named);
+        // The settings of a layer are not the model.
+        if (frame.layer_type.empty()) leave_out(element, position, frame.name, named);
         continue;
       }
       std::string name = join(frame.name, named, values_.key_text(element, position));
       const ValueKind kind = values_.kind(element.value);
       if (kind == ValueKind::Tensor) {
-        add_tensor(std::move(name), element.value);
-      } else if (kind != ValueKind::Mapping && kind != ValueKind::Sequence) {
-        refuse_object(values_, element.value, name);
+        add_tensor(std::move(name), element.value, frame.layer_type);
       } else if (!on_path_[element.value]) {
         enter(element.value, std::move(name));
       }
     }
   }
 
-  void add_tensor(std::string name, NodeId node) {
+  // What a module holds beside its state_dict: tensors are accounted for, its settings are not the model.
+  void leave_attributes(NodeId id, const std::string& name) {
+    if (values_.kind(id) != ValueKind::Module) return;
+    const std::vector<Element> others = values_.other_attributes(id);
+    budget_.spend(others.size());
+    for (std::size_t i = 0; i < others.size(); ++i) {
+      if (census_.tensors_below(others[i].value) > 0) leave_out(others[i], i, name, !name.empty());
+    }
+  }
+
+  void add_tensor(std::string name, NodeId node, std::string layer_type = {}) {
     const auto refuse = [&](ErrorCode code, std::string message, std::size_t most) {
       throw Error({.code = code,
                    .message = std::move(message),
@@ -126,7 +135,7 @@ class Flattener {
     if (contents_.tensors.size() == max_tensors_) refuse(ErrorCode::Limit, "too many tensors", max_tensors_);
     if (utf8_valid_bytes(name) != name.size()) refuse(ErrorCode::Corrupt, "name that is not UTF-8", 0);
     if (!names_.insert(name).second) refuse(ErrorCode::Corrupt, "two tensors have this name", 0);
-    contents_.tensors.push_back({std::move(name), node});
+    contents_.tensors.push_back({std::move(name), node, std::move(layer_type)});
   }
 
   void leave_out(const Element& element, std::size_t position, const std::string& container, bool named) {
@@ -142,7 +151,7 @@ class Flattener {
       const bool plain = kind == ValueKind::Tensor || kind == ValueKind::Mapping || kind == ValueKind::Sequence;
       LeftOut& part = contents_.left_out.emplace_back(LeftOut{plain ? name : name + " (" + description + ")", 0, 0});
       count_tensors(element.value, name, part);
-    } else if (kind == ValueKind::Scalar) {
+    } else if (kind == ValueKind::Scalar || kind == ValueKind::Array) {
       contents_.left_out.push_back({name + " = " + description, 0, 0});
     } else {
       contents_.left_out.push_back({name + " (" + description + ")", 0, 0});
@@ -171,7 +180,7 @@ class Flattener {
       std::vector<NodeId> inside;
       if (kind == ValueKind::Mapping || kind == ValueKind::Sequence) {
         for (const Element& element : values_.elements(id)) inside.push_back(element.value);
-      } else if (kind != ValueKind::Scalar) {
+      } else if (is_container(kind)) {
         inside = values_.parts(id);
       }
       budget_.spend(inside.size() * kVisitsPerCountedElement);

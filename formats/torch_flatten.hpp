@@ -1,8 +1,8 @@
 // Names for the tensors of a part of a saved object, and an account of everything else in it.
 //
-// A tensor's name is its path below the part: keys joined with dots, positions in sequences as decimal numbers. A value
-// that is found on several paths has several names. A part that is a tensor itself is called by its key, or "tensor" if
-// it is the whole object.
+// A tensor's name is its path below the part: keys joined with dots, positions in sequences as decimal numbers. Inside
+// an nn.Module the path is that of its state_dict. A value that is found on several paths has several names. A part
+// that is a tensor itself is called by its key, or "tensor" if it is the whole object.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,7 @@ namespace mq::formats::torch {
 struct NamedTensor {
   std::string name;
   NodeId node = kNoNode;
+  std::string layer_type = {};  // class of the module that holds it, if one does
 };
 
 struct Contents {
@@ -28,8 +29,7 @@ struct Contents {
 // Bytes of a tensor that is left out.
 using TensorBytes = std::function<std::int64_t(NodeId tensor, const std::string& name)>;
 
-// Throws: Corrupt (a name twice, a name that is not UTF-8), Unsupported (tensors inside an object that is no plain
-// container), Limit (tensors, visits, length of names).
+// Throws: Corrupt (a name twice, a name that is not UTF-8), Limit (tensors, visits, length of names).
 Contents flatten(Values& values, const Census& census, const Selection& selection, const TensorBytes& bytes_of_left_out,
                  std::size_t max_tensors, VisitBudget& budget);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "formats/python_library.hpp"
 
@@ -36,6 +37,12 @@ constexpr std::array kCallables{
     Row{"torch._utils", "_rebuild_device_tensor_from_numpy", Callable::FromNumpy},
     Row{"torch._utils", "_rebuild_xla_tensor", Callable::FromNumpy},
     Row{"torch._utils", "_rebuild_device_tensor_from_cpu_tensor", Callable::FromCpu},
+    Row{"numpy.core.multiarray", "_reconstruct", Callable::Array},
+    Row{"numpy._core.multiarray", "_reconstruct", Callable::Array},
+    Row{"numpy.core.numeric", "_frombuffer", Callable::ArrayBuffer},
+    Row{"numpy._core.numeric", "_frombuffer", Callable::ArrayBuffer},
+    Row{"numpy.core.multiarray", "scalar", Callable::ArrayScalar},
+    Row{"numpy._core.multiarray", "scalar", Callable::ArrayScalar},
     Row{"collections", "OrderedDict", Callable::OrderedDict},
     Row{"collections", "Counter", Callable::Dict},
     Row{"builtins", "dict", Callable::Dict},
@@ -43,11 +50,20 @@ constexpr std::array kCallables{
     Row{"argparse", "Namespace", Callable::Namespace},
     Row{"types", "SimpleNamespace", Callable::Namespace},
     Row{"torch", "Size", Callable::Size},
+    Row{"builtins", "set", Callable::Set},
+    Row{"builtins", "frozenset", Callable::Set},
+    Row{"torch.jit._pickle", "build_intlist", Callable::Typed},
+    Row{"torch.jit._pickle", "build_doublelist", Callable::Typed},
+    Row{"torch.jit._pickle", "build_boollist", Callable::Typed},
+    Row{"torch.jit._pickle", "build_tensorlist", Callable::Typed},
+    Row{"torch.jit._pickle", "restore_type_tag", Callable::Typed},
 };
 
 struct ElementRow {
   std::string_view prefix;  // of FloatStorage and FloatTensor
   DType dtype;
+  bool quantized = false;
+  int values_per_byte = 1;
 };
 
 constexpr std::array kElements{
@@ -63,18 +79,24 @@ constexpr std::array kElements{
     ElementRow{"Bool", DType::Bool},
     ElementRow{"ComplexFloat", DType::Complex64},
     ElementRow{"ComplexDouble", DType::Complex128},
+    ElementRow{"QInt8", DType::Int8, true},
+    ElementRow{"QUInt8", DType::UInt8, true},
+    ElementRow{"QInt32", DType::Int32, true},
+    ElementRow{"QUInt4x2", DType::UInt8, true, 2},
+    ElementRow{"QUInt2x4", DType::UInt8, true, 4},
 };
 
-std::optional<DType> element_type(std::string_view prefix) noexcept {
+const ElementRow* element_type(std::string_view prefix) noexcept {
   const auto found = std::ranges::find(kElements, prefix, &ElementRow::prefix);
-  return found == kElements.end() ? std::nullopt : std::optional(found->dtype);
+  return found == kElements.end() ? nullptr : &*found;
 }
 
 bool is_old_tensor_class(const pickle::Global& global) noexcept {
   constexpr std::string_view kSuffix = "Tensor";
   if (global.module != "torch" && global.module != "torch.cuda") return false;
   if (!global.name.ends_with(kSuffix)) return false;
-  return element_type(global.name.substr(0, global.name.size() - kSuffix.size())).has_value();
+  const ElementRow* row = element_type(global.name.substr(0, global.name.size() - kSuffix.size()));
+  return row != nullptr && !row->quantized;
 }
 
 }  // namespace
@@ -94,6 +116,36 @@ bool may_be_called(const pickle::Global& global) noexcept {
          is_plain_value(global.module, global.name);
 }
 
+// Source: pytorch/pytorch, torch/_weights_only_unpickler.py.
+bool is_weights_only(const pickle::Global& global) noexcept {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kPlain{{
+      {"torch", "device"},
+      {"torch.serialization", "_get_layout"},
+      {"_codecs", "encode"},
+      {"builtins", "bytearray"},
+      {"builtins", "complex"},
+  }};
+  switch (callable(global)) {
+    case Callable::Unknown:
+      return std::ranges::find(kPlain, std::pair(global.module, global.name)) != kPlain.end() ||
+             storage_class(global).has_value();
+    case Callable::FromType:
+    case Callable::Array:
+    case Callable::ArrayBuffer:
+    case Callable::ArrayScalar:
+    case Callable::DefaultDict:
+    case Callable::Namespace:
+    case Callable::Typed:
+      return false;
+    case Callable::Dict:
+      return global.name == "Counter";
+    case Callable::Set:
+      return global.name == "set";
+    default:
+      return true;
+  }
+}
+
 std::optional<DType> dtype_of(const pickle::Global& global) noexcept {
   if (global.module != "torch") return std::nullopt;
   const std::optional<DType> dtype = parse_dtype(global.name);
@@ -105,7 +157,10 @@ std::optional<StorageClass> storage_class(const pickle::Global& global) noexcept
   constexpr std::string_view kSuffix = "Storage";
   if (!global.name.ends_with(kSuffix)) return std::nullopt;
   const std::string_view prefix = global.name.substr(0, global.name.size() - kSuffix.size());
-  return StorageClass{global.name, element_type(prefix), prefix == "Untyped"};
+  const ElementRow* row = element_type(prefix);
+  if (row == nullptr) return StorageClass{.name = global.name, .dtype = std::nullopt, .untyped = prefix == "Untyped"};
+  return StorageClass{
+      .name = global.name, .dtype = row->dtype, .quantized = row->quantized, .values_per_byte = row->values_per_byte};
 }
 
 }  // namespace mq::formats::torch

@@ -42,17 +42,26 @@ enum class Callable : std::uint8_t {
   Subclass,
   FromNumpy,
   FromCpu,
+  // NumPy.
+  Array,        // _reconstruct: shape, type and bytes are in its state
+  ArrayBuffer,  // _frombuffer: they are its arguments
+  ArrayScalar,
   // Containers.
   OrderedDict,
   Dict,
   DefaultDict,
   Namespace,
   Size,
+  Set,
+  Typed,  // torch.jit._pickle: a container with its type
 };
 Callable callable(const pickle::Global& global) noexcept;
 
 // Whether a pickle may call this name, by the policy above.
 bool may_be_called(const pickle::Global& global) noexcept;
+
+// Whether PyTorch's own restricted loader (weights_only) accepts a call of this name.
+bool is_weights_only(const pickle::Global& global) noexcept;
 
 // torch.float16 and the like. Empty for other names and for types that are not read (torch.qint8, torch.bits8).
 std::optional<DType> dtype_of(const pickle::Global& global) noexcept;
@@ -62,6 +71,8 @@ struct StorageClass {
   std::string_view name;
   std::optional<DType> dtype;  // empty if untyped or of a type that is not read
   bool untyped = false;        // the tensor says the type, the length is in bytes
+  bool quantized = false;      // dtype is that of the integers
+  int values_per_byte = 1;     // more than 1: quantized ones packed into bytes, low bits first; the length is in bytes
 };
 // Empty for names that are no storage class. The module does not count: torch, torch.cuda and others are in use.
 std::optional<StorageClass> storage_class(const pickle::Global& global) noexcept;

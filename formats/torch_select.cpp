@@ -13,9 +13,6 @@ namespace {
 constexpr std::array<std::string_view, 8> kModelKeys{"state_dict", "model_state_dict", "model", "module",
                                                      "net",        "params",           "ema",   "generator"};
 
-bool is_container(ValueKind kind) {
-  return kind == ValueKind::Mapping || kind == ValueKind::Sequence;
-}
 bool is_object(ValueKind kind) {
   return kind == ValueKind::Module || kind == ValueKind::Opaque;
 }
@@ -60,10 +57,10 @@ class Selector {
   Selection by_rules() {
     const ValueKind kind = values_.kind(root_);
     if (kind == ValueKind::Tensor) return {root_, {}};
-    if (is_object(kind) && census_.tensors_below(root_) > 0) refuse_object(values_, root_, "");
+    if (kind == ValueKind::Module) return {root_, {}};
     if (is_container(kind)) {
       if (is_flat(root_)) return {root_, {}};
-      if (kind == ValueKind::Mapping) {
+      if (kind != ValueKind::Sequence) {
         if (const std::optional<Selection> named = by_key()) return *named;
       }
       if (const std::optional<Selection> largest = by_size()) return *largest;
@@ -107,12 +104,13 @@ class Selector {
     for (const std::string_view key : kModelKeys) {
       for (std::size_t i = 0; i < elements.size(); ++i) {
         const Element& element = elements[i];
-        if (values_.graph().kind(element.key) != pickle::Kind::Str || values_.graph().text(element.key) != key)
+        if (element.key == kNoNode || values_.graph().kind(element.key) != pickle::Kind::Str ||
+            values_.graph().text(element.key) != key) {
           continue;
+        }
         if (census_.tensors_below(element.value) == 0) continue;
         const ValueKind kind = values_.kind(element.value);
-        if (is_object(kind)) refuse_object(values_, element.value, key);
-        if (kind == ValueKind::Mapping) return Selection{element.value, {{root_, i}}};
+        if (kind == ValueKind::Mapping || is_object(kind)) return Selection{element.value, {{root_, i}}};
       }
     }
     return std::nullopt;
@@ -126,7 +124,7 @@ class Selector {
     std::uint64_t most = 0;
     for (std::size_t next = 0; next < order.size(); ++next) {
       const NodeId id = order[next];
-      if (is_object(values_.kind(id))) {
+      if (values_.kind(id) == ValueKind::Module) {
         if (census_.tensors_below(id) > std::exchange(most, std::max(most, census_.tensors_below(id)))) best = id;
         continue;
       }
@@ -148,18 +146,7 @@ class Selector {
     Selection selection{best, {}};
     for (NodeId id = best; id != root_; id = parents[id].container) selection.path.push_back(parents[id]);
     std::ranges::reverse(selection.path);
-    if (is_object(values_.kind(best))) refuse_object(values_, best, name_of(selection));
     return selection;
-  }
-
-  std::string name_of(const Selection& selection) const {
-    std::string name;
-    for (const Step& step : selection.path) {
-      const std::vector<Element> elements = values_.elements(step.container);
-      if (!name.empty()) name += '.';
-      name += values_.key_text(elements[step.element], step.element);
-    }
-    return name;
   }
 
   Values& values_;
@@ -175,17 +162,6 @@ bool is_optimizer(Values& values, NodeId id) {
   if (kind == ValueKind::Opaque) return values.class_name(id).starts_with("torch.optim.");
   return kind == ValueKind::Mapping && values.find(id, "state") != kNoNode &&
          values.find(id, "param_groups") != kNoNode;
-}
-
-void refuse_object(Values& values, NodeId id, std::string_view name) {
-  const bool module = values.kind(id) == ValueKind::Module;
-  throw Error({.code = ErrorCode::Unsupported,
-               .message = (module ? "whole pickled module (class " : "tensors inside an object (class ") +
-                          values.class_name(id) + "): only tensors in plain containers are read",
-               .file = values.source(),
-               .tensor = std::string(name),
-               .offset = values.graph().offset(id),
-               .hint = module ? "save its state_dict: torch.save(model.state_dict(), path)" : ""});
 }
 
 Selection select(Values& values, const Census& census, NodeId root, std::string_view path, VisitBudget& budget) {

@@ -2,12 +2,14 @@
 //
 // People save state dicts, and dicts that hold one beside an optimizer, counters and settings. Without being told, the
 // part is chosen in this order:
-// 1. the object itself, if it is a mapping (or a sequence) that holds tensors and none of its other values holds any;
-// 2. the first of these keys of the object whose value is a mapping or an object that holds tensors: state_dict,
+// 1. the object itself, if it is an nn.Module, or a container that holds tensors and none of its other values holds
+// any;
+// 2. the first of these keys of the object whose value is a mapping, a module or an object that holds tensors:
+// state_dict,
 //    model_state_dict, model, module, net, params, ema, generator;
-// 3. the mapping or sequence, at any depth, with the most tensors directly in it; the first of equals. An nn.Module or
-//    another object counts with all tensors inside. Optimizers (mappings with state and param_groups) do not compete.
-// An nn.Module or another object that wins is refused by name: only plain containers are read.
+// 3. the container, at any depth, with the most tensors directly in it; the first of equals. An nn.Module counts with
+//    all tensors inside. Optimizers (mappings with state and param_groups) do not compete.
+// Objects of other classes are containers of what they were made with, their items and their attributes.
 #pragma once
 
 #include <cstddef>
@@ -36,8 +38,5 @@ Selection select(Values& values, const Census& census, NodeId root, std::string_
 
 // Whether the mapping is the state of an optimizer.
 bool is_optimizer(Values& values, NodeId id);
-
-// Throws Unsupported: the Module or Opaque value called name holds tensors that are not read.
-[[noreturn]] void refuse_object(Values& values, NodeId id, std::string_view name);
 
 }  // namespace mq::formats::torch

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "formats/pickle_text.hpp"
-#include "formats/python_library.hpp"
+#include "formats/torch_numpy.hpp"
 
 namespace mq::formats::torch {
 namespace {
@@ -22,7 +22,7 @@ void add_alternating(std::span<const NodeId> keys_and_values, std::vector<Elemen
   }
 }
 
-bool is_container(Callable callable) {
+bool is_mapping(Callable callable) {
   return callable == Callable::OrderedDict || callable == Callable::Dict || callable == Callable::DefaultDict ||
          callable == Callable::Namespace;
 }
@@ -49,34 +49,13 @@ void Values::fail(ErrorCode code, NodeId at, std::string message, std::string ex
                .hint = std::move(hint)});
 }
 
-void Values::check_calls() const {
-  const auto check = [&](NodeId name, const Object& object) {
-    if (may_be_called(graph_.global(name))) return;
-    throw Error({.code = ErrorCode::Unsupported,
-                 .message = "global " + pickle::to_string(graph_.global(name)) + " is not allowed",
-                 .file = source_,
-                 .offset = object.offset,
-                 .hint = "the pickle calls it when it is loaded in Python; nothing was executed here"});
-  };
-  std::unordered_set<NodeId> checked;  // one tuple may be the arguments of many calls
-  for (const Object& object : graph_.objects()) {
-    check(object.callable, object);
-    const pickle::Global& global = graph_.global(object.callable);
-    if (!is_plain_value(global.module, global.name) || !checked.insert(object.args).second) continue;
-    // partial, defaultdict and their like call what they are given.
-    for (const NodeId argument : graph_.items(object.args)) {
-      if (graph_.kind(argument) == Kind::Global) check(argument, object);
-    }
-  }
-}
-
-ValueKind Values::kind(NodeId id) {
+ValueKind Values::kind(NodeId id) const {
   std::uint8_t& known = kinds_[id];
   if (known == 0) known = static_cast<std::uint8_t>(static_cast<std::uint8_t>(find_kind(id)) + 1);
   return static_cast<ValueKind>(known - 1);
 }
 
-ValueKind Values::find_kind(NodeId id) {
+ValueKind Values::find_kind(NodeId id) const {
   switch (graph_.kind(id)) {
     case Kind::Dict:
       return ValueKind::Mapping;
@@ -84,7 +63,7 @@ ValueKind Values::find_kind(NodeId id) {
     case Kind::Tuple:
       return ValueKind::Sequence;
     case Kind::Set:
-      return ValueKind::Opaque;
+      return ValueKind::Set;
     case Kind::PersistentId:
       return ValueKind::Tensor;
     case Kind::Object:
@@ -94,15 +73,27 @@ ValueKind Values::find_kind(NodeId id) {
   }
   const Object& object = graph_.object(id);
   const Callable known = callable(graph_.global(object.callable));
-  if (known == Callable::Size) return ValueKind::Sequence;
-  if (is_container(known)) return ValueKind::Mapping;
-  if (known != Callable::Unknown) return ValueKind::Tensor;
+  switch (known) {
+    case Callable::Size:
+      return ValueKind::Sequence;
+    case Callable::Set:
+      return ValueKind::Set;
+    case Callable::Typed:
+      return graph_.kind(typed_content(id)) == Kind::Dict ? ValueKind::Mapping : ValueKind::Sequence;
+    case Callable::Array:
+    case Callable::ArrayBuffer:
+    case Callable::ArrayScalar:
+      return ValueKind::Array;
+    default:
+      if (is_mapping(known)) return ValueKind::Mapping;
+      if (known != Callable::Unknown) return ValueKind::Tensor;
+  }
   const bool has_dict = object.state != kNoNode && graph_.kind(object.state) == Kind::Dict;
   return has_dict && is_module_state(object.state) ? ValueKind::Module : ValueKind::Opaque;
 }
 
 // Remembered, because one large dict may be the state of many objects.
-bool Values::is_module_state(NodeId dict) {
+bool Values::is_module_state(NodeId dict) const {
   const auto [known, is_new] = module_states_.emplace(dict, false);
   if (is_new) known->second = find(dict, "_parameters") != kNoNode || find(dict, "_modules") != kNoNode;
   return known->second;
@@ -126,6 +117,16 @@ std::vector<Element> Values::elements(NodeId id) const {
   const auto add_sequence = [&](std::span<const NodeId> items) {
     for (const NodeId item : items) out.push_back({kNoNode, item});
   };
+  id = typed_content(id);
+  const ValueKind what = kind(id);
+  if (what == ValueKind::Module) {
+    add_module(id, out, nullptr);
+    return out;
+  }
+  if (what == ValueKind::Opaque) {
+    add_object(id, out);
+    return out;
+  }
   if (graph_.kind(id) == Kind::Dict) {
     add_alternating(graph_.items(id), out);
     return out;
@@ -142,6 +143,15 @@ std::vector<Element> Values::elements(NodeId id) const {
         fail(ErrorCode::Corrupt, id, "torch.Size of no tuple");
       }
       add_sequence(graph_.items(args[0]));
+      return out;
+    case Callable::Set:
+      if (args.size() > 1) fail(ErrorCode::Corrupt, id, "set made with several arguments");
+      if (args.size() == 1 && graph_.kind(args[0]) != Kind::List && graph_.kind(args[0]) != Kind::Tuple &&
+          graph_.kind(args[0]) != Kind::Set) {
+        fail(ErrorCode::Corrupt, id, "set made of something that is no list");
+      }
+      if (args.size() == 1) add_sequence(graph_.items(args[0]));
+      add_sequence(object.items);
       return out;
     case Callable::Namespace:
       if (object.state != kNoNode) add_pairs(object.state, out);
@@ -218,7 +228,7 @@ std::string Values::key_text(NodeId key) const {
   return text + (items.size() == 1 ? ",)" : ")");
 }
 
-std::string Values::describe(NodeId id) {
+std::string Values::describe(NodeId id) const {
   switch (kind(id)) {
     case ValueKind::Scalar:
       break;
@@ -228,10 +238,14 @@ std::string Values::describe(NodeId id) {
       return "dict of " + std::to_string(elements(id).size());
     case ValueKind::Sequence:
       return "list of " + std::to_string(elements(id).size());
+    case ValueKind::Set:
+      return "set of " + std::to_string(elements(id).size());
     case ValueKind::Module:
       return "module of class " + class_name(id);
     case ValueKind::Opaque:
-      return graph_.kind(id) == Kind::Set ? "set" : "object of class " + class_name(id);
+      return "object of class " + class_name(id);
+    case ValueKind::Array:
+      return describe_array(*this, id);
   }
   switch (graph_.kind(id)) {
     case Kind::Str:
@@ -245,11 +259,6 @@ std::string Values::describe(NodeId id) {
     default:
       return key_text(id);
   }
-}
-
-std::string Values::class_name(NodeId id) const {
-  if (graph_.kind(id) != Kind::Object) return "set";
-  return pickle::to_string(graph_.global(graph_.object(id).callable));
 }
 
 NodeId Values::find(NodeId mapping, std::string_view key) const {

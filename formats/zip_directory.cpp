@@ -195,11 +195,9 @@ DirectoryRange find_directory(const io::File& file) {
 std::vector<Entry> read_directory(const io::File& file, const DirectoryRange& range, const Limits& limits) {
   const auto require = [&](std::uint64_t Limits::*limit, const char* what, std::uint64_t found) {
     if (found <= limits.*limit) return;
-    refuse_limit(limits, limit,
-                 {.message = what,
-                  .file = file.path().string(),
-                  .offset = range.offset,
-                  .found = std::to_string(found)});
+    refuse_limit(
+        limits, limit,
+        {.message = what, .file = file.path().string(), .offset = range.offset, .found = std::to_string(found)});
   };
   require(&Limits::entries, "records of a zip archive", range.entries);
   require(&Limits::header_bytes, "bytes of a zip directory", range.size_bytes);

@@ -10,6 +10,10 @@
 namespace mq {
 namespace {
 
+constexpr DTypeInfo block(DType dtype, std::string_view name, std::int32_t numel, std::int32_t bytes) {
+  return {dtype, name, name, numel, bytes, false, true};
+}
+
 constexpr std::array kRows{
     DTypeInfo{DType::Bool, "bool", "bool", 1, 1, false, false},
     DTypeInfo{DType::UInt8, "uint8", "u8", 1, 1, false, false},
@@ -35,6 +39,33 @@ constexpr std::array kRows{
     DTypeInfo{DType::Complex32, "complex32", "c32", 1, 4, false, true},
     DTypeInfo{DType::Complex64, "complex64", "c64", 1, 8, false, true},
     DTypeInfo{DType::Complex128, "complex128", "c128", 1, 16, false, true},
+    block(DType::Q4_0, "q4_0", 32, 18),
+    block(DType::Q4_1, "q4_1", 32, 20),
+    block(DType::Q5_0, "q5_0", 32, 22),
+    block(DType::Q5_1, "q5_1", 32, 24),
+    block(DType::Q8_0, "q8_0", 32, 34),
+    block(DType::Q8_1, "q8_1", 32, 36),
+    block(DType::Q2_K, "q2_k", 256, 84),
+    block(DType::Q3_K, "q3_k", 256, 110),
+    block(DType::Q4_K, "q4_k", 256, 144),
+    block(DType::Q5_K, "q5_k", 256, 176),
+    block(DType::Q6_K, "q6_k", 256, 210),
+    block(DType::Q8_K, "q8_k", 256, 292),
+    block(DType::IQ1_S, "iq1_s", 256, 50),
+    block(DType::IQ1_M, "iq1_m", 256, 56),
+    block(DType::IQ2_XXS, "iq2_xxs", 256, 66),
+    block(DType::IQ2_XS, "iq2_xs", 256, 74),
+    block(DType::IQ2_S, "iq2_s", 256, 82),
+    block(DType::IQ3_XXS, "iq3_xxs", 256, 98),
+    block(DType::IQ3_S, "iq3_s", 256, 110),
+    block(DType::IQ4_NL, "iq4_nl", 32, 18),
+    block(DType::IQ4_XS, "iq4_xs", 256, 136),
+    block(DType::TQ1_0, "tq1_0", 256, 54),
+    block(DType::TQ2_0, "tq2_0", 256, 66),
+    block(DType::Q1_0, "q1_0", 128, 18),
+    block(DType::Q2_0, "q2_0", 64, 18),
+    block(DType::MXFP4, "mxfp4", 32, 17),
+    block(DType::NVFP4, "nvfp4", 64, 36),
 };
 
 constexpr bool rows_follow_the_enumeration() {
@@ -43,7 +74,7 @@ constexpr bool rows_follow_the_enumeration() {
   }
   return true;
 }
-static_assert(rows_follow_the_enumeration() && kRows.back().dtype == DType::Complex128);
+static_assert(rows_follow_the_enumeration() && kRows.back().dtype == DType::NVFP4);
 
 struct Alias {
   std::string_view name;
@@ -65,6 +96,10 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
 
 const DTypeInfo& info(DType dtype) noexcept {
   return kRows[static_cast<std::size_t>(dtype)];
+}
+
+bool is_quantized_block(DType dtype) noexcept {
+  return dtype >= DType::Q4_0;
 }
 
 std::optional<DType> parse_dtype(std::string_view name) noexcept {

@@ -89,7 +89,8 @@ bool is_embedding(const Name& name, std::string_view layer_type) {
   static constexpr std::array<std::string_view, 5> kLeaves = {"pos_embed", "cls_token", "mask_token",
                                                               "position_embedding", "relative_position_bias_table"};
   return contains(layer_type, "embedding") || any_of(name.owner, kOwners) || any_of(name.leaf, kLeaves) ||
-         contains(name.owner, "embedding") || name.owner == "embed" || name.owner == "emb";
+         contains(name.owner, "embedding") || name.owner == "embed" || name.owner == "emb" ||
+         has_word(name.owner, "embd");
 }
 
 bool is_head(const Name& name) {
@@ -99,7 +100,8 @@ bool is_head(const Name& name) {
 }
 
 bool is_router(const Name& name) {
-  return contains(name.owner, "router") || name.owner == "shared_expert_gate" ||
+  return contains(name.owner, "router") || name.owner == "shared_expert_gate" || name.owner == "ffn_gate_inp" ||
+         name.owner == "ffn_gate_inp_shexp" ||
          (name.owner == "gate" && (contains(name.module, "mlp") || contains(name.module, "moe") ||
                                    contains(name.module, "feed_forward") || contains(name.module, "ffn")));
 }
@@ -157,7 +159,7 @@ TensorKind kind_of(const LogicalTensor& tensor, bool conv1d) {
   if (is_embedding(name, layer_type)) return TensorKind::Embedding;
   if (rank < 2) return TensorKind::Vector;
   if (rank == 2) return kind_of_matrix(name, layer_type, conv1d);
-  if (rank == 3 && contains(name.full, "experts")) return TensorKind::Experts;
+  if (rank == 3 && (contains(name.full, "experts") || name.owner.ends_with("_exps"))) return TensorKind::Experts;
   if (name.leaf != "weight") return TensorKind::Unknown;
   return is_conv_transpose(name, layer_type) ? TensorKind::ConvTranspose : TensorKind::Conv;
 }

@@ -38,7 +38,10 @@ MatrixReader::MatrixReader(const Checkpoint& checkpoint, const LogicalTensor& te
   shape_ = transposed_ ? MatrixShape{stored_.cols, stored_.rows} : stored_;
   if (tensor.spec) {
     open_quantized();
-  } else if (!is_readable_float(info.dtype)) {
+    return;
+  }
+  require_decodable(info);
+  if (!is_readable_float(info.dtype)) {
     throw Error({.code = ErrorCode::Usage,
                  .message = "cannot be read as floats",
                  .tensor = info.name,
@@ -115,6 +118,20 @@ std::size_t MatrixReader::part_bytes(const Part& part, const Tile& tile) const {
 }
 
 void MatrixReader::read_quantized(const Tile& tile, float* out, Scratch& scratch) const {
+  const std::int64_t block = info(codec_.spec.element).block_numel;
+  if (tile.col % block == 0 && tile.cols % block == 0) return decode(tile, out, scratch);
+  // The blocks that the tile cuts, whole; rows are whole blocks, so that these lie inside the matrix.
+  Tile whole = tile;
+  whole.col -= tile.col % block;
+  whole.cols = (tile.col + tile.cols + block - 1) / block * block - whole.col;
+  scratch.blocks.resize(static_cast<std::size_t>(whole.rows * whole.cols));
+  decode(whole, scratch.blocks.data(), scratch);
+  for (std::int64_t r = 0; r < tile.rows; ++r) {
+    std::copy_n(scratch.blocks.data() + r * whole.cols + (tile.col - whole.col), tile.cols, out + r * tile.cols);
+  }
+}
+
+void MatrixReader::decode(const Tile& tile, float* out, Scratch& scratch) const {
   std::size_t total = 0;
   for (const Part& part : parts_) total += part.info.tiled ? part_bytes(part, tile) : 0;
   scratch.raw.resize(total);

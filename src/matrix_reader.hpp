@@ -16,6 +16,7 @@ namespace mq {
 struct Scratch {
   std::vector<std::byte> raw;
   std::vector<float> values;
+  std::vector<float> blocks;  // values of whole blocks, of which a tile takes a part
   // The stored bytes of the last tile read: the values, or all parts that are stored per row, one after the other.
   // Valid until the tile's floats or this scratch are used again.
   std::span<const std::byte> stored;
@@ -25,7 +26,7 @@ class MatrixReader {
  public:
   // transposed: the matrix is the transpose of the tensor's (a [in, out] original seen as [out, in]).
   // Reads the parts that belong to the whole tensor (scales that are not per row).
-  // Throws: Usage if the tensor is not of a float type, Io, Corrupt.
+  // Throws: Usage if the tensor is not of a float type, Unsupported for blocks that are not decoded, Io, Corrupt.
   MatrixReader(const Checkpoint& checkpoint, const LogicalTensor& tensor, bool transposed = false);
 
   MatrixShape shape() const noexcept { return shape_; }
@@ -50,6 +51,7 @@ class MatrixReader {
   void read_stored(const Tile& tile, float* out, Scratch& scratch) const;
   void read_plain(const Tile& tile, float* out, Scratch& scratch) const;
   void read_quantized(const Tile& tile, float* out, Scratch& scratch) const;
+  void decode(const Tile& tile, float* out, Scratch& scratch) const;
   void read_codes(const Part& part, const Tile& tile, std::span<std::byte> out) const;
   void read_part_rows(const Part& part, std::int64_t row, std::int64_t rows, std::span<std::byte> out) const;
   std::vector<std::byte> unpacked(std::span<const std::byte> packed) const;

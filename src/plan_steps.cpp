@@ -85,6 +85,7 @@ class StepMaker {
     for (std::size_t i = 0; i < source_.tensors.size(); ++i) {
       const LogicalTensor& tensor = source_.tensors[i];
       Step step = start(i, kinds[i], tensor.spec ? "decoded from " + stored_spec_text(*tensor.spec) : "kept");
+      require_decodable(tensor.info);
       const bool is_float = tensor.spec || is_readable_float(tensor.info.dtype);
       const DType target = recipe_.dtype && is_float ? *recipe_.dtype : tensor.info.dtype;
       if (tensor.spec || target != tensor.info.dtype) cast(step, target);
@@ -119,6 +120,7 @@ class StepMaker {
 
   void keep(Step& step) const {
     const LogicalTensor& tensor = input(step);
+    require_decodable(tensor.info);
     const bool is_float = tensor.spec || is_readable_float(tensor.info.dtype);
     const DType target = recipe_.keep && is_float ? *recipe_.keep : tensor.info.dtype;
     if (tensor.spec || target != tensor.info.dtype) cast(step, target);
@@ -126,6 +128,7 @@ class StepMaker {
   }
 
   void encode(Step& step, QuantSpec spec) {
+    require_encoder(spec);
     if (spec.codec == "float_cast") {
       // A tensor that already has the type is copied bit for bit.
       if (input(step).spec || input(step).info.dtype != spec.element) cast(step, spec.element);

@@ -110,6 +110,7 @@ class SpecParser {
       options_ = codec_of(spec_).options;
       return;
     }
+    if (const auto dtype = parse_dtype(name); dtype && block_spec(*dtype)) require_encoder(*block_spec(*dtype));
     const std::string hint = did_you_mean(name, names);
     throw Error({.code = ErrorCode::Usage,
                  .message = "there is no scheme '" + printable(name) + "'",
@@ -217,7 +218,10 @@ std::string to_string(const QuantSpec& spec) {
   for (const SchemeInfo& scheme : codec.schemes()) {
     if (scheme.spec.element == spec.element && scheme.spec.bits == spec.bits) text = scheme.name;
   }
-  if (text.empty()) codec.check(spec);
+  if (text.empty()) {
+    codec.check(spec);
+    text = to_string(spec.element);
+  }
   if (codec.options.granularity) text.append(":").append(to_string(spec.granularity));
   if (codec.options.mapping) {
     text.append(":").append(text_of(kMappings, spec.mapping));
@@ -231,9 +235,10 @@ double bits_per_weight(const QuantSpec& spec, std::span<const std::int64_t> shap
   const MatrixShape matrix = matrix_shape(shape);
   const CodecRequest request{.spec = spec, .layout = make_block_layout(shape, matrix, spec.granularity)};
   const auto weights = static_cast<double>(matrix.numel());
-  double bits = spec.bits * weights;
+  const bool blocks = is_quantized_block(spec.element);
+  double bits = blocks ? 0 : spec.bits * weights;
   for (const PartInfo& part : codec_of(spec).parts(request)) {
-    if (part.name == "codes") continue;
+    if (part.name == "codes" && !blocks) continue;
     const auto stored = static_cast<double>(part.rows * part.row_bytes);
     // Zero points are codes too: packed in the end, like them.
     bits += stored * (part.name == "zero_point" ? spec.bits : 8);

@@ -55,6 +55,7 @@ CodecRequest request_for(const QuantSpec& spec, std::span<const std::int64_t> sh
 
 QuantizedTensor encode(TensorView tensor, const QuantSpec& spec, const QParams* given) {
   const Codec& codec = codec_of(spec);
+  require_encoder(spec);
   codec.check(spec);
   FloatRows rows(tensor);
   const CodecRequest request = request_for(spec, tensor.shape);

@@ -13,6 +13,9 @@ namespace {
 // A model's configuration is a few kilobytes; more is not a configuration.
 constexpr std::int64_t kMaxConfigBytes = 64 << 20;
 
+// Of tensors whose blocks say all that there is to know: those of GGUF files.
+constexpr const char* kBlockDialect = "gguf";
+
 std::string read_text(const Asset& asset) {
   if (asset.size_bytes > kMaxConfigBytes) {
     throw Error({.code = ErrorCode::Limit,
@@ -51,14 +54,23 @@ json::Value quantization_config(const Checkpoint& checkpoint, const std::string&
   return nullptr;
 }
 
-LogicalTensor plain_tensor(const TensorInfo& info, std::size_t index) {
+// A stored tensor by itself. Blocks that hold their own scales are a quantized tensor of one part, whatever its name;
+// nothing tells of what float type it was.
+LogicalTensor stored_tensor(const TensorInfo& info, std::size_t index, Recognise recognise) {
   LogicalTensor tensor{.info = info};
-  tensor.parts = {{"values", index, false}};
+  if (recognise == Recognise::Quantized) tensor.spec = block_spec(info.dtype);
+  if (tensor.spec) {
+    tensor.info.dtype = DType::Float32;
+    tensor.dialect = kBlockDialect;
+    if (info.shape.size() == 3) tensor.leading_dims = 2;  // a stack of experts: the only ones with so many dimensions
+  }
+  tensor.parts = {{tensor.spec ? "codes" : "values", index, false}};
   return tensor;
 }
 
 // Quantized weights take the place of their first part; other stored tensors stand for themselves.
-void add_tensors(const Checkpoint& checkpoint, std::vector<LogicalTensor> quantized, Source& source) {
+void add_tensors(const Checkpoint& checkpoint, std::vector<LogicalTensor> quantized, Recognise recognise,
+                 Source& source) {
   const auto stored = checkpoint.tensors();
   constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   std::vector<std::size_t> owner(stored.size(), kNone);
@@ -68,7 +80,8 @@ void add_tensors(const Checkpoint& checkpoint, std::vector<LogicalTensor> quanti
   std::vector<bool> added(quantized.size(), false);
   for (std::size_t i = 0; i < stored.size(); ++i) {
     if (owner[i] == kNone) {
-      source.tensors.push_back(plain_tensor(stored[i], i));
+      source.tensors.push_back(stored_tensor(stored[i], i, recognise));
+      if (source.dialect == "plain") source.dialect = source.tensors.back().dialect;
     } else if (!added[owner[i]]) {
       added[owner[i]] = true;
       source.tensors.push_back(std::move(quantized[owner[i]]));
@@ -106,7 +119,7 @@ Source describe(const Checkpoint& checkpoint, Recognise recognise) {
                    .found = method ? json::dump(*method, -1) : "no quant_method"});
     }
   }
-  add_tensors(checkpoint, std::move(quantized), source);
+  add_tensors(checkpoint, std::move(quantized), recognise, source);
   return source;
 }
 

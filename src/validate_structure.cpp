@@ -30,7 +30,7 @@ bool is_code_type(DType dtype) {
 }  // namespace
 
 void check_structure(const Source& source, std::vector<Finding>& findings) {
-  if (source.dialect == "plain") return;
+  if (source.dialect != "compressed_tensors") return;
   for (const LogicalTensor& tensor : source.tensors) {
     if (tensor.spec) continue;
     const std::string& name = tensor.info.name;

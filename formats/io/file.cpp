@@ -73,7 +73,9 @@ File::File(File&& other) noexcept {
 File& File::operator=(File&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(descriptor_, other.descriptor_);
+  std::swap(begin_, other.begin_);
   std::swap(size_, other.size_);
+  std::swap(whole_size_, other.whole_size_);
   std::swap(modified_seconds_, other.modified_seconds_);
   std::swap(modified_nanoseconds_, other.modified_nanoseconds_);
   std::swap(identity_, other.identity_);
@@ -97,7 +99,7 @@ File File::open(const fs::path& path) {
                  .expected = "a regular file",
                  .found = kind_of(status.st_mode)});
   }
-  file.size_ = static_cast<std::uint64_t>(status.st_size);
+  file.size_ = file.whole_size_ = static_cast<std::uint64_t>(status.st_size);
   file.modified_seconds_ = status.st_mtim.tv_sec;
   file.modified_nanoseconds_ = status.st_mtim.tv_nsec;
   file.identity_ = {status.st_dev, status.st_ino};
@@ -114,10 +116,23 @@ File File::create(const fs::path& path, const fs::path& named) {
   return file;
 }
 
+File File::part(std::uint64_t offset, std::uint64_t size_bytes, std::string_view name) const {
+  const int descriptor = retry([&] { return ::fcntl(descriptor_, F_DUPFD_CLOEXEC, 0); });
+  if (descriptor < 0) throw_io(path_, "open", errno);
+  File file(path_.string() + ": " + std::string(name), descriptor);
+  file.begin_ = begin_ + offset;
+  file.size_ = size_bytes;
+  file.whole_size_ = whole_size_;
+  file.modified_seconds_ = modified_seconds_;
+  file.modified_nanoseconds_ = modified_nanoseconds_;
+  file.identity_ = identity_;
+  return file;
+}
+
 void File::read(std::uint64_t offset, std::span<std::byte> out) const {
   while (!out.empty()) {
     const std::size_t wanted = std::min(out.size(), kMaxTransferBytes);
-    const ssize_t got = retry([&] { return ::pread(descriptor_, out.data(), wanted, static_cast<off_t>(offset)); });
+    const ssize_t got = retry([&] { return ::pread(descriptor_, out.data(), wanted, static_cast<off_t>(begin_ + offset)); });
     if (got < 0) throw_io(path_, "read", errno);
     if (got == 0) {
       throw Error({.code = ErrorCode::Corrupt,
@@ -161,7 +176,7 @@ void File::resize(std::uint64_t size) {
 
 void File::check_unchanged() const {
   const struct stat status = status_of(path_, descriptor_);
-  if (static_cast<std::uint64_t>(status.st_size) == size_ && status.st_mtim.tv_sec == modified_seconds_ &&
+  if (static_cast<std::uint64_t>(status.st_size) == whole_size_ && status.st_mtim.tv_sec == modified_seconds_ &&
       status.st_mtim.tv_nsec == modified_nanoseconds_) {
     return;
   }

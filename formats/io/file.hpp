@@ -30,6 +30,11 @@ class File {
   static File create(const std::filesystem::path& path, const std::filesystem::path& named);
   static File create(const std::filesystem::path& path) { return create(path, path); }
 
+  // A range of this file as a file of its own: offset 0 is its beginning. It lies inside this one, was opened to read, and
+  // is called path(): name in errors.
+  // Throws: Io.
+  File part(std::uint64_t offset, std::uint64_t size_bytes, std::string_view name) const;
+
   File() = default;
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
@@ -62,7 +67,9 @@ class File {
 
   std::filesystem::path path_;
   int descriptor_ = -1;
+  std::uint64_t begin_ = 0;  // of what this object shows of the file
   std::uint64_t size_ = 0;
+  std::uint64_t whole_size_ = 0;  // of the file when it was opened
   std::int64_t modified_seconds_ = 0;
   std::int64_t modified_nanoseconds_ = 0;
   FileIdentity identity_;

@@ -13,22 +13,30 @@ enum class DType : std::uint8_t {
   Float8E4M3FN, Float8E5M2, Float8E4M3FNUZ, Float8E5M2FNUZ, Float8E8M0FNU,
   Float4E2M1, Float6E2M3, Float6E3M2,
   Complex32, Complex64, Complex128,
+  // ggml's: blocks of consecutive weights of a row that hold codes and scales together, under the names of the field.
+  Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1,
+  Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K,
+  IQ1_S, IQ1_M, IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S, IQ4_NL, IQ4_XS,
+  TQ1_0, TQ2_0, Q1_0, Q2_0, MXFP4, NVFP4,
 };
 
 // Facts of one element type. Types are stored in blocks of block_numel elements in block_bytes bytes (1 element for
-// whole-byte types, 2 in 1 byte for 4-bit floats).
+// whole-byte types, 2 in 1 byte for 4-bit floats, 256 in 144 bytes for ggml's q4_k).
 struct DTypeInfo {
   DType dtype;
   std::string_view name;          // PyTorch's name: "float32", "bfloat16", "float8_e4m3fn"
   std::string_view short_name;    // the command line's: "f32", "bf16", "f8_e4m3"
   std::int32_t block_numel;
   std::int32_t block_bytes;
-  bool is_float;                  // a real floating-point type
+  bool is_float;                  // a real floating-point type; not the blocks of ggml, whose values need a codec
   bool is_signed;
 };
 
 const DTypeInfo& info(DType dtype) noexcept;
 inline std::string_view to_string(DType dtype) noexcept { return info(dtype).name; }
+
+// Whether this is one of ggml's blocks.
+bool is_quantized_block(DType dtype) noexcept;
 
 // Accepts either name of the type, case-insensitively, and "fp16", "fp32", "half", "float". Empty if unknown.
 std::optional<DType> parse_dtype(std::string_view name) noexcept;

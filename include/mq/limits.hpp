@@ -37,7 +37,7 @@ struct Limits {
 struct LimitInfo {
   std::string_view name;  // "header-bytes": the option of the command line is --max-header-bytes
   std::uint64_t Limits::*value;
-  std::uint64_t most;     // the largest value it can be set to
+  std::uint64_t most;  // the largest value it can be set to
   std::string_view help;
 };
 std::span<const LimitInfo> all_limits() noexcept;

@@ -25,7 +25,7 @@ struct StoredPart {
 };
 
 struct LogicalTensor {
-  TensorInfo info;                 // name, type and shape of the float original
+  TensorInfo info;                 // name, type and shape of the float original; Float32 where the type is not known
   std::optional<QuantSpec> spec;   // how it is stored, if quantized
   std::string dialect = "plain";
   int leading_dims = 1;            // dimensions that make up the rows of its matrix; the rest are the columns
@@ -55,7 +55,7 @@ enum class Recognise {
 Source describe(const Checkpoint& checkpoint, Recognise recognise = Recognise::Quantized);
 
 // The logical tensor as float32, decoded if it is quantized.
-// Throws: Usage if it is not of a float type, Io, Corrupt.
+// Throws: Usage if it is not of a float type, Unsupported for ggml blocks that are not decoded, Io, Corrupt.
 Tensor read_float(const Checkpoint& checkpoint, const LogicalTensor& tensor);
 
 // The logical tensor as stored: as load_quantized() by name.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -70,44 +71,58 @@ struct CodecOptions {
   bool activation = false;
 };
 
+// An encoding that is only read has no schemes and none of the functions from state_bytes to finish: they are null.
 struct Codec {
   std::string_view name;
   CodecOptions options;
-  std::span<const SchemeInfo> (*schemes)();  // the NAMEs of parse_spec that mean this codec, with their defaults
+  // The NAMEs of parse_spec that mean this codec, with their defaults. Texts of encodings without one name the element.
+  std::span<const SchemeInfo> (*schemes)();
 
   // Throws: Usage for values that this encoding does not have.
   void (*check)(const QuantSpec& spec);
 
   // Throws: Usage for a form that this encoding does not have.
   std::vector<PartInfo> (*parts)(const CodecRequest& request);
-  std::int64_t (*state_bytes)(const CodecRequest& request);  // memory of begin()'s state beyond a few hundred bytes
-  bool (*observes)(const CodecRequest& request);             // whether a first pass over the data is needed
+  // Memory of begin()'s state beyond a few hundred bytes.
+  std::int64_t (*state_bytes)(const CodecRequest& request) = nullptr;
+  bool (*observes)(const CodecRequest& request) = nullptr;  // whether a first pass over the data is needed
 
   // given: parameters to use instead of those of the data (then observes() does not matter), or null. Scales are
   // rounded to their storage type. Throws: Usage for parameters that do not fit (their number, zero or infinite scales,
   // zero points that are no codes).
-  std::unique_ptr<CodecState> (*begin)(const CodecRequest& request, const QParams* given);
+  std::unique_ptr<CodecState> (*begin)(const CodecRequest& request, const QParams* given) = nullptr;
   // First pass: any tiles that cover the matrix once, any order, any thread. Returns counts like encode().
-  EncodeCounts (*observe)(CodecState& state, const Tile& tile, const float* x);
+  EncodeCounts (*observe)(CodecState& state, const Tile& tile, const float* x) = nullptr;
   // Between the passes, once.
-  void (*settle)(CodecState& state);
+  void (*settle)(CodecState& state) = nullptr;
   // x is the tile's rows, adjacent. A tile may be part of a row only if two_pass, observes() or parameters were given;
   // its first column is then a multiple of 32, and of 32 its width too unless it ends the row. Values that are not
   // finite are counted, their codes unspecified.
-  EncodeCounts (*encode)(const CodecState& state, const Tile& tile, const float* x, PartSpans parts);
+  EncodeCounts (*encode)(const CodecState& state, const Tile& tile, const float* x, PartSpans parts) = nullptr;
   // After the last encode: the parts that are not tiled, in the order of parts() (tiled ones empty).
-  void (*finish)(const CodecState& state, PartSpans parts);
+  void (*finish)(const CodecState& state, PartSpans parts) = nullptr;
 
   // Values of any tile: of the codes the tile's bytes, of other tiled parts the tile's rows at full width, other parts
-  // whole. Tiled or not follows from parts(request). A tile of packed codes has columns as encode() asks for.
+  // whole. Tiled or not follows from parts(request). A tile of packed codes has columns as encode() asks for, one of
+  // block types begins and ends on a block.
   void (*decode)(const CodecRequest& request, const Tile& tile, ConstPartSpans parts, float* y);
 };
 
-// Bytes of the codes of `cols` elements, counted from the start of a row or from a column that is a multiple of 32; so it
-// is also where such a column begins.
+// Bytes of the codes of `cols` elements, counted from the start of a row or from a column that is a multiple of 32; so
+// it is also where such a column begins.
 std::int64_t code_bytes(const CodecRequest& request, std::int64_t cols);
 
 std::span<const Codec* const> all_codecs() noexcept;
+
+// The encoding of a type whose blocks hold codes and scales together (mq/dtype.hpp). Empty for types that are none and
+// for those that are not decoded.
+std::optional<QuantSpec> block_spec(DType dtype);
+
+// Throws: Unsupported, naming the tensor and the block types that are decoded, if it is of another one.
+void require_decodable(const TensorInfo& tensor);
+
+// Throws: Usage, naming the schemes there are, for an encoding that is only read.
+void require_encoder(const QuantSpec& spec);
 
 // Throws: Internal if unknown.
 const Codec& codec_of(const QuantSpec& spec);

@@ -8,5 +8,6 @@ namespace mq {
 extern const Codec kAffine;
 extern const Codec kFp8;
 extern const Codec kFloatCast;
+extern const Codec kGgml;
 
 }  // namespace mq

@@ -8,7 +8,11 @@
 namespace mq {
 namespace {
 
-constexpr std::array<const Codec*, 3> kCodecs{&kAffine, &kFp8, &kFloatCast};
+constexpr std::array<const Codec*, 4> kCodecs{&kAffine, &kFp8, &kFloatCast, &kGgml};
+
+void append(std::string& list, std::string_view name) {
+  list += (list.empty() ? "" : ", ") + std::string(name);
+}
 
 }  // namespace
 
@@ -21,6 +25,27 @@ const Codec& codec_of(const QuantSpec& spec) {
     if (codec->name == spec.codec) return *codec;
   }
   throw Error({.code = ErrorCode::Internal, .message = "unknown encoding", .found = spec.codec});
+}
+
+void require_decodable(const TensorInfo& tensor) {
+  if (!is_quantized_block(tensor.dtype) || block_spec(tensor.dtype)) return;
+  std::string decoded;
+  for (int i = static_cast<int>(DType::Q4_0); i <= static_cast<int>(DType::NVFP4); ++i) {
+    if (block_spec(static_cast<DType>(i))) append(decoded, to_string(static_cast<DType>(i)));
+  }
+  throw Error({.code = ErrorCode::Unsupported,
+               .message = std::string(to_string(tensor.dtype)) + " blocks are not decoded",
+               .tensor = tensor.name,
+               .expected = "one of " + decoded});
+}
+
+void require_encoder(const QuantSpec& spec) {
+  if (codec_of(spec).encode != nullptr) return;
+  std::string written;
+  for (const SchemeInfo& scheme : schemes()) append(written, scheme.name);
+  throw Error({.code = ErrorCode::Usage,
+               .message = to_string(spec) + " is read but cannot be written yet",
+               .expected = "one of " + written});
 }
 
 std::int64_t code_bytes(const CodecRequest& request, std::int64_t cols) {

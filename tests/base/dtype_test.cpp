@@ -10,7 +10,7 @@ using namespace mq;
 using mq::test::code_of;
 
 TEST_CASE("dtype: both names of every type are parsed, whatever their case") {
-  for (int i = 0; i <= static_cast<int>(DType::Complex128); ++i) {
+  for (int i = 0; i <= static_cast<int>(DType::NVFP4); ++i) {
     const auto dtype = static_cast<DType>(i);
     CHECK(info(dtype).dtype == dtype);
     CHECK(parse_dtype(info(dtype).name) == dtype);
@@ -23,6 +23,18 @@ TEST_CASE("dtype: both names of every type are parsed, whatever their case") {
   CHECK(parse_dtype("BFloat16") == DType::BFloat16);
   CHECK_FALSE(parse_dtype("int4"));
   CHECK_FALSE(parse_dtype(""));
+}
+
+TEST_CASE("dtype: the blocks of ggml are no floats, and no others hold their own scales") {
+  for (int i = 0; i <= static_cast<int>(DType::NVFP4); ++i) {
+    const auto dtype = static_cast<DType>(i);
+    CAPTURE(to_string(dtype));
+    CHECK(is_quantized_block(dtype) == (info(dtype).block_numel >= 32));
+    if (is_quantized_block(dtype)) CHECK_FALSE(info(dtype).is_float);
+  }
+  CHECK(bytes_of(DType::Q4_K, 512) == 288);
+  CHECK(bytes_of(DType::MXFP4, 32) == 17);
+  CHECK(code_of([] { bytes_of(DType::Q4_K, 128); }) == ErrorCode::Corrupt);
 }
 
 TEST_CASE("dtype: sizes count whole blocks and refuse parts of one") {

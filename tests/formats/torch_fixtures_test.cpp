@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,10 +21,37 @@ namespace {
 
 struct Expected {
   std::string name;
-  std::string dtype;
+  std::string dtype;  // of the integers, if the tensor is quantized
   Shape shape;
-  std::string sha256;
+  std::string sha256;  // of the densified tensor, if it is sparse
+  std::vector<double> scales = {};
+  std::vector<double> zero_points = {};
 };
+
+// What PyTorch calls the integers of its quantized types.
+std::string integer_type(const std::string& dtype) {
+  if (dtype == "qint8") return "int8";
+  if (dtype == "quint8" || dtype == "quint4x2") return "uint8";
+  return dtype == "qint32" ? "int32" : dtype;
+}
+
+double number(const json::Value& value) {
+  const std::int64_t* integer = value.as_int();
+  return integer != nullptr ? static_cast<double>(*integer) : *value.as_double();
+}
+
+void read_parameters(const json::Value& tensor, Expected& entry) {
+  if (const json::Value* scale = tensor.find("scale")) {
+    entry.scales = {number(*scale)};
+    entry.zero_points = {number(*tensor.find("zero_point"))};
+  }
+  if (const json::Value* scales = tensor.find("scales")) {
+    for (const json::Value& value : *scales->as_array()) entry.scales.push_back(number(value));
+    for (const json::Value& value : *tensor.find("zero_points")->as_array()) {
+      entry.zero_points.push_back(number(value));
+    }
+  }
+}
 
 // What PyTorch found in the file, in its order.
 std::vector<Expected> read_oracle(const std::string& name) {
@@ -37,9 +66,12 @@ std::vector<Expected> read_oracle(const std::string& name) {
       first = false;
     }
     if (first) entry.name = "tensor";
-    entry.dtype = *tensor.find("dtype")->as_string();
+    entry.dtype = integer_type(*tensor.find("dtype")->as_string());
     for (const json::Value& size : *tensor.find("shape")->as_array()) entry.shape.push_back(*size.as_int());
-    if (const json::Value* digest = tensor.find("sha256")) entry.sha256 = *digest->as_string();
+    for (const char* key : {"sha256", "dense_sha256"}) {
+      if (const json::Value* digest = tensor.find(key)) entry.sha256 = *digest->as_string();
+    }
+    read_parameters(tensor, entry);
     expected.push_back(std::move(entry));
   }
   return expected;
@@ -57,52 +89,102 @@ std::size_t index_of(const Checkpoint& checkpoint, std::string_view name) {
 
 }  // namespace
 
-TEST_CASE("torch zip: every tensor of a file by PyTorch has the name, dtype, shape and bytes of its oracle, in order") {
-  for (const std::string name :
-       {"aligned_4096.pt", "big_storage_small_view.pt", "dtypes.pt", "int_keys.pt", "list_of_tensors.pt",
-        "many_small.pt", "namespace_numpy.pt", "no_crc.pt", "parameter.pt", "shared_storage.pt", "single_tensor.pt",
-        "state_dict.pt", "state_dict_proto2.pt", "state_dict_proto3.pt", "state_dict_proto4.pt", "state_dict_proto5.pt",
-        "training_checkpoint.pt", "unicode_keys.pt", "views.pt"}) {
-    CAPTURE(name);
-    const std::vector<Expected> expected = read_oracle(name);
-    const auto checkpoint = open_pt(name, ".");
-    CHECK(checkpoint->format() == "torch_zip");
-    REQUIRE(checkpoint->tensors().size() == expected.size());
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-      const TensorInfo& tensor = checkpoint->tensors()[i];
-      CAPTURE(expected[i].name);
-      CHECK(tensor.name == expected[i].name);
-      CHECK(to_string(tensor.dtype) == expected[i].dtype);
-      CHECK(tensor.shape == expected[i].shape);
-      CHECK(test::sha256(checkpoint->read(i).bytes()) == expected[i].sha256);
+namespace {
+
+void check_tensor(const Checkpoint& checkpoint, std::size_t i, const Expected& expected) {
+  const TensorInfo& tensor = checkpoint.tensors()[i];
+  CHECK(tensor.name == expected.name);
+  CHECK(to_string(tensor.dtype) == expected.dtype);
+  CHECK(tensor.shape == expected.shape);
+  CHECK(test::sha256(checkpoint.read(i).bytes()) == expected.sha256);
+}
+
+template <class T>
+std::vector<double> numbers_as(const Tensor& tensor) {
+  const auto values = tensor.view().as<T>();
+  return {values.begin(), values.end()};
+}
+
+std::vector<double> numbers(const Tensor& tensor) {
+  if (tensor.dtype() == DType::Float32) return numbers_as<float>(tensor);
+  return tensor.dtype() == DType::Int64 ? numbers_as<std::int64_t>(tensor) : numbers_as<double>(tensor);
+}
+
+// The parameters of a quantized tensor follow it.
+void check_parameters(const Checkpoint& checkpoint, std::size_t i, const Expected& expected) {
+  CHECK(checkpoint.tensors()[i].name == expected.name + ".q_scale");
+  CHECK(checkpoint.tensors()[i + 1].name == expected.name + ".q_zero_point");
+  const Tensor scales = checkpoint.read(i);
+  const Tensor zero_points = checkpoint.read(i + 1);
+  CHECK(scales.shape().size() == expected.shape.size());
+  CHECK(numbers(scales) == expected.scales);
+  CHECK(numbers(zero_points) == expected.zero_points);
+}
+
+}  // namespace
+
+TEST_CASE("torch: every tensor of a file by PyTorch has the name, dtype, shape and bytes of its oracle, in order") {
+  struct File {
+    const char* name;
+    const char* format;
+  };
+  for (const File& file : std::vector<File>{{"aligned_4096.pt", "torch_zip"},
+                                            {"big_storage_small_view.pt", "torch_zip"},
+                                            {"dtypes.pt", "torch_zip"},
+                                            {"dynamic_quantized_state_dict.pt", "torch_zip"},
+                                            {"int_keys.pt", "torch_zip"},
+                                            {"list_of_tensors.pt", "torch_zip"},
+                                            {"many_small.pt", "torch_zip"},
+                                            {"module_full.pt", "torch_zip"},
+                                            {"module_full_legacy.pt", "torch_legacy"},
+                                            {"namespace_numpy.pt", "torch_zip"},
+                                            {"no_crc.pt", "torch_zip"},
+                                            {"parameter.pt", "torch_zip"},
+                                            {"quantized_tensors.pt", "torch_zip"},
+                                            {"shared_storage.pt", "torch_zip"},
+                                            {"single_tensor.pt", "torch_zip"},
+                                            {"sparse.pt", "torch_zip"},
+                                            {"state_dict.pt", "torch_zip"},
+                                            {"state_dict_legacy.pt", "torch_legacy"},
+                                            {"state_dict_proto2.pt", "torch_zip"},
+                                            {"state_dict_proto3.pt", "torch_zip"},
+                                            {"state_dict_proto4.pt", "torch_zip"},
+                                            {"state_dict_proto5.pt", "torch_zip"},
+                                            {"torchscript_script.pt", "torch_script"},
+                                            {"torchscript_trace.pt", "torch_script"},
+                                            {"training_checkpoint.pt", "torch_zip"},
+                                            {"training_checkpoint_legacy.pt", "torch_legacy"},
+                                            {"unicode_keys.pt", "torch_zip"},
+                                            {"views.pt", "torch_zip"},
+                                            {"extra.pt", "torch_zip"},
+                                            {"tar_0_1_9.pt", "torch_tar"}}) {
+    CAPTURE(std::string(file.name));
+    const std::vector<Expected> expected = read_oracle(file.name);
+    const auto checkpoint = open_pt(file.name, ".");
+    CHECK(checkpoint->format() == file.format);
+    std::size_t at = 0;
+    for (const Expected& tensor : expected) {
+      CAPTURE(tensor.name);
+      REQUIRE(at < checkpoint->tensors().size());
+      check_tensor(*checkpoint, at++, tensor);
+      if (tensor.scales.empty()) continue;
+      REQUIRE(at + 1 < checkpoint->tensors().size());
+      check_parameters(*checkpoint, at, tensor);
+      at += 2;
     }
+    CHECK(at == checkpoint->tensors().size());
   }
 }
 
-TEST_CASE("torch zip: a file of a kind that is not read is refused with an error that names the kind") {
-  struct Refusal {
-    const char* file;
-    const char* says;
-  };
-  for (const Refusal& refusal : std::vector<Refusal>{
-           {"dynamic_quantized_state_dict.pt", "fc1._packed_params._packed_params.0: a quantized tensor is not read"},
-           {"quantized_tensors.pt", "pt_qint8: a quantized tensor is not read"},
-           {"sparse.pt", "coo: a sparse tensor is not read"},
-           {"module_full.pt", "whole pickled module (class __main__.Net)"},
-           {"torchscript_script.pt", "a TorchScript archive (torch.jit.save) is not read"},
-           {"torchscript_trace.pt", "a TorchScript archive (torch.jit.save) is not read"},
-           {"exported.pt2", "a torch.export archive (.pt2) is not read"},
-           {"module_full_legacy.pt", "before version 1.6"},
-           {"state_dict_legacy.pt", "before version 1.6"},
-           {"training_checkpoint_legacy.pt", "before version 1.6"}}) {
-    CAPTURE(refusal.file);
-    for (const char* root : {"", "."}) {
-      const auto error = test::error_of([&] { open_pt(refusal.file, root); });
-      REQUIRE(error);
-      CAPTURE(error->what());
-      CHECK(error->code() == ErrorCode::Unsupported);
-      CHECK(std::string(error->what()).find(refusal.says) != std::string::npos);
-    }
+// The file lists parameters before buffers; the oracle has the order of the state_dict, which the file does not hold.
+TEST_CASE("torch export: every tensor of a program has the dtype, shape and bytes of its oracle") {
+  const std::vector<Expected> expected = read_oracle("exported.pt2");
+  const auto checkpoint = open_pt("exported.pt2");
+  CHECK(checkpoint->format() == "torch_export");
+  REQUIRE(checkpoint->tensors().size() == expected.size());
+  for (const Expected& tensor : expected) {
+    CAPTURE(tensor.name);
+    check_tensor(*checkpoint, index_of(*checkpoint, tensor.name), tensor);
   }
 }
 
@@ -176,21 +258,40 @@ TEST_CASE("torch zip: any range of any view is the same range of the whole tenso
   }
 }
 
-TEST_CASE("torch zip: state dicts of trained networks equal their safetensors siblings") {
+// Of the other forms of a network the large ones are beside the repository only.
+TEST_CASE("torch: every form of a trained network holds what its safetensors sibling holds") {
   for (const std::string name : {"cnn", "mobile"}) {
-    CAPTURE(name);
-    const auto torch = open_checkpoint(test::data_dir() / "cnn" / (name + ".pt"));
     const auto safetensors = open_checkpoint(test::data_dir() / "cnn" / (name + ".safetensors"));
-    REQUIRE(torch->tensors().size() == safetensors->tensors().size());
-    for (std::size_t i = 0; i < torch->tensors().size(); ++i) {
-      const TensorInfo& tensor = torch->tensors()[i];
-      CAPTURE(tensor.name);
-      const std::size_t sibling = index_of(*safetensors, tensor.name);
-      CHECK(safetensors->tensors()[sibling].dtype == tensor.dtype);
-      CHECK(safetensors->tensors()[sibling].shape == tensor.shape);
-      CHECK(std::ranges::equal(torch->read(i).bytes(), safetensors->read(sibling).bytes()));
+    for (const char* suffix : {".pt", "_module.pt", "_traced.pt", ".pt2", "_core_aten.pt2"}) {
+      const std::string file = name + suffix;
+      CAPTURE(file);
+      const bool committed = suffix == std::string(".pt");
+      const auto path = committed ? std::optional(test::data_dir() / "cnn" / file) : test::fixture("cnn/" + file);
+      if (!path) continue;
+      const auto torch = open_checkpoint(*path);
+      REQUIRE(torch->tensors().size() == safetensors->tensors().size());
+      for (std::size_t i = 0; i < torch->tensors().size(); ++i) {
+        const TensorInfo& tensor = torch->tensors()[i];
+        CAPTURE(tensor.name);
+        const std::size_t sibling = index_of(*safetensors, tensor.name);
+        CHECK(safetensors->tensors()[sibling].dtype == tensor.dtype);
+        CHECK(safetensors->tensors()[sibling].shape == tensor.shape);
+        CHECK(std::ranges::equal(torch->read(i).bytes(), safetensors->read(sibling).bytes()));
+      }
     }
   }
+}
+
+TEST_CASE("torch: layers of a module know their class") {
+  const auto layer = [](const Checkpoint& checkpoint, std::string_view name) {
+    return checkpoint.tensors()[index_of(checkpoint, name)].layer_type;
+  };
+  const auto module = open_pt("module_full.pt");
+  CHECK(layer(*module, "stem.weight") == "Conv2d");
+  CHECK(layer(*module, "lstm.weight_ih_l0") == "LSTM");
+  CHECK(layer(*module, "embed.weight") == "Embedding");
+  CHECK(layer(*open_pt("torchscript_script.pt"), "l1.weight") == "Linear");
+  CHECK(layer(*open_pt("state_dict.pt"), "stem.weight").empty());
 }
 
 TEST_CASE("torch zip: a file of 1500 tensors opens in a few milliseconds") {

@@ -82,3 +82,39 @@ TEST_CASE("info of every kind of dtype prints a row for each") {
     CHECK(run_tool({"info", (data_dir() / "pt" / "dtypes.pt").string(), "--tensor", name}).exit_code == 0);
   }
 }
+
+TEST_CASE("info and validate of a GGUF file show its blocks as encodings, its values decoded, its arrays left out") {
+  const std::string file = (data_dir() / "gguf" / "types.gguf").string();
+  const Outcome all = run_tool({"info", file});
+  CHECK(all.exit_code == 0);
+  for (const char* part : {"GGUF file", "22 tensors", "blk.0.iq4_xs.weight", "  q4_k: 1 tensor, 288 B",
+                           "llama.block_count: 1", "left out: tokenizer.ggml.tokens (array of 3 strings)"}) {
+    CAPTURE(part);
+    CHECK(contains(all.out, part));
+  }
+  const Outcome one = run_tool({"info", file, "--tensor", "blk.0.q4_k.weight"});
+  for (const char* part : {"[2, 256], 512 elements", "stored as     q4_k", "288 B, 4.50 bits per weight", "decoded "}) {
+    CAPTURE(part);
+    CHECK(contains(one.out, part));
+  }
+  const json::Value value = parse_output(run_tool({"info", file, "--tensor", "blk.0.q4_k.weight", "--json"}));
+  CHECK(text_at(value, {"tensor", "spec"}) == "q4_k");
+  CHECK(at(value, {"tensor", "scale_min"}).is_null());
+  CHECK(run_tool({"validate", file}).exit_code == 0);
+}
+
+TEST_CASE("blocks that the output cannot hold are refused with what can be done instead") {
+  const TempDir dir;
+  const std::string file = (data_dir() / "gguf" / "types.gguf").string();
+  const std::string out = (dir / "out.safetensors").string();
+  const Outcome copied = run_tool({"convert", file, out});
+  CHECK(copied.exit_code == 2);
+  CHECK(contains(copied.err, "safetensors cannot hold this dtype: found q8_0 (`dequantize` writes floats"));
+  const Outcome encoded = run_tool({"quantize", file, out, "--scheme", "q4_k"});
+  CHECK(encoded.exit_code == 2);
+  CHECK(contains(encoded.err, "q4_k is read but cannot be written yet"));
+  const Outcome container = run_tool({"dequantize", file, (dir / "out.gguf").string()});
+  CHECK(container.exit_code == 2);
+  CHECK(contains(container.err, "this container cannot be written yet"));
+  CHECK(snapshot(dir.path()).empty());
+}

@@ -19,6 +19,8 @@ namespace mq::tool {
 namespace {
 
 constexpr std::int64_t kMaxThreads = 1024;
+constexpr const char* kCheckpointHelp =
+    "the checkpoint to read: a PyTorch, safetensors or GGUF file, or a directory as Hugging Face saves it";
 
 struct VerbInfo {
   Verb verb;
@@ -70,14 +72,15 @@ void add_general(CLI::App& app, Options& options) {
 
 void add_conversion(CLI::App& app, Options& options) {
   using Task = Recipe::Task;
-  add_path(app, "IN", "the checkpoint to read: a file, or a directory as Hugging Face saves it", options.in);
+  add_path(app, "IN", kCheckpointHelp, options.in);
   add_path(app, "OUT,-o,--out", "what to write; without a suffix it is a directory", options.out);
   if (options.verb == Verb::Quantize) {
     options.recipe.task = Task::Quantize;
     add_quantize_options(app, options);
   } else if (options.verb == Verb::Dequantize) {
     options.recipe.task = Task::Dequantize;
-    add_value(app, kEncoding, "--dtype", "DTYPE", "type of the dequantized tensors (default: that of the original)",
+    add_value(app, kEncoding, "--dtype", "DTYPE",
+              "type of the dequantized tensors (default: that of the original; f32 if the file does not say)",
               [&](const std::string& text) { options.recipe.dtype = parse_type("--dtype", text); });
     app.footer(
         "Examples:\n  mq-convert dequantize Llama-3.2-1B-int4 Llama-3.2-1B-again\n"
@@ -102,7 +105,7 @@ void add_reading(CLI::App& app, Options& options) {
         "With a limit, tensors that are missing or cannot be compared fail too.\n\n"
         "Example:\n  mq-convert compare model.pt model-int8.safetensors --min-sqnr 35");
   } else if (options.verb != Verb::Schemes) {
-    add_path(app, "FILE", "the checkpoint to read: a file, or a directory as Hugging Face saves it", options.in);
+    add_path(app, "FILE", kCheckpointHelp, options.in);
   }
   if (options.verb == Verb::Info) {
     add_value(app, kOutput, "--tensor", "NAME",
@@ -252,7 +255,7 @@ void add_output_options(CLI::App& app, Options& options) {
 
 Options parse_args(int argc, const char* const* argv) {
   Options options;
-  CLI::App app("Quantizes PyTorch and safetensors checkpoints, without Python.", "mq-convert");
+  CLI::App app("Quantizes PyTorch, safetensors and GGUF checkpoints, without Python.", "mq-convert");
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_help_flag("-h,--help", "print this text; after a command, its options")->group(kGeneral);
   app.set_version_flag("--version", std::string("mq-convert ") + kVersion, "print the version")->group(kGeneral);

@@ -47,8 +47,11 @@ std::vector<CodeBar> histogram(const Tensor& codes, const QuantSpec& spec) {
   return bars;
 }
 
-CodeFigures code_figures(const QuantizedTensor& tensor) {
-  CodeFigures figures{.bits_per_weight = bits_per_weight(tensor.spec(), tensor.shape())};
+CodeFigures code_figures(const Checkpoint& checkpoint, const LogicalTensor& logical) {
+  CodeFigures figures{.bits_per_weight = bits_per_weight(*logical.spec, logical.info.shape)};
+  // Blocks that hold their own scales have nothing to look at before they are decoded.
+  if (is_quantized_block(logical.spec->element)) return figures;
+  const QuantizedTensor tensor = load_quantized(checkpoint, logical);
   const QParams qparams = tensor.qparams();
   if (!qparams.scales.empty()) {
     const auto [lo, hi] = std::minmax_element(qparams.scales.begin(), qparams.scales.end());
@@ -198,7 +201,7 @@ Inspection inspect(const Checkpoint& checkpoint, const Source& source, std::stri
   const LogicalTensor& tensor = result.tensor;
   for (const StoredPart& part : tensor.parts) result.stored.push_back(checkpoint.tensors()[part.tensor]);
   if (tensor.info.numel() == 0) return result;
-  if (tensor.spec) result.codes = code_figures(load_quantized(checkpoint, tensor));
+  if (tensor.spec) result.codes = code_figures(checkpoint, tensor);
   if (tensor.spec || is_readable_float(tensor.info.dtype)) {
     result.values = value_figures(checkpoint, tensor, executor);
     result.first_values = first_floats(checkpoint, tensor);

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "formats/format.hpp"
+#include "formats/zip_format.hpp"
 #include "mq/error.hpp"
 #include "src/recipe.hpp"
 #include "src/saturating.hpp"
@@ -166,6 +167,9 @@ std::int64_t tensor_bytes(const Checkpoint& checkpoint) {
 
 std::string_view title_of(std::string_view format) {
   for (const formats::Format* known : formats::all_formats()) {
+    if (known->name == format) return known->title;
+  }
+  for (const formats::ZipFormat* known : formats::zip_formats()) {
     if (known->name == format) return known->title;
   }
   return format;

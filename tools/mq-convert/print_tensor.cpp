@@ -110,8 +110,9 @@ json::Value to_json(const Inspection& inspection) {
   if (const auto& codes = inspection.codes) {
     value.set("bits_per_weight", codes->bits_per_weight);
     value.set("scales", codes->scales);
-    value.set("scale_min", static_cast<double>(codes->scale_min));
-    value.set("scale_max", static_cast<double>(codes->scale_max));
+    const auto scale = [&](float x) { return codes->scales > 0 ? json::Value(static_cast<double>(x)) : json::Value(); };
+    value.set("scale_min", scale(codes->scale_min));
+    value.set("scale_max", scale(codes->scale_max));
     value.set("zero_points", codes->zero_points);
     value.set("zero_point_min", codes->zero_points > 0 ? json::Value(codes->zero_point_min) : json::Value());
     value.set("zero_point_max", codes->zero_points > 0 ? json::Value(codes->zero_point_max) : json::Value());
