@@ -7,8 +7,8 @@ namespace mq::attacks {
 
 std::vector<Attack> all_attacks() {
   std::vector<Attack> all;
-  for (auto* const list :
-       {call_attacks, pickle_attacks, bomb_attacks, tensor_attacks, torch_attacks, zip_attacks, safetensors_attacks}) {
+  for (auto* const list : {call_attacks, pickle_attacks, bomb_attacks, tensor_attacks, torch_attacks, old_torch_attacks,
+                           zip_attacks, safetensors_attacks, gguf_attacks}) {
     std::ranges::move(list(), std::back_inserter(all));
   }
   return all;

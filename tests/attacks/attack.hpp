@@ -68,8 +68,10 @@ std::vector<Attack> pickle_attacks();
 std::vector<Attack> bomb_attacks();
 std::vector<Attack> tensor_attacks();
 std::vector<Attack> torch_attacks();
+std::vector<Attack> old_torch_attacks();
 std::vector<Attack> zip_attacks();
 std::vector<Attack> safetensors_attacks();
+std::vector<Attack> gguf_attacks();
 
 std::vector<Attack> all_attacks();
 

@@ -2,6 +2,8 @@
 
 #include "tests/support/checkpoints.hpp"
 #include "tests/support/files.hpp"
+#include "tests/support/gguf_builder.hpp"
+#include "tests/support/old_torch_builder.hpp"
 #include "tests/support/paths.hpp"
 #include "tests/support/zip_builder.hpp"
 
@@ -39,6 +41,14 @@ std::string torch_of_old_forms() {
   return zip.add("m/data/1", test::float_bytes(2)).add("m/.data/version", "3\n").finish();
 }
 
+std::string gguf_of_everything() {
+  test::GgufBuilder file;
+  file.text("general.architecture", "llama").array("words", 8, 2, test::gguf_string("a") + test::gguf_string("b"));
+  file.value("flag", 7, "\x01").u32("general.alignment", 32).array("numbers", 6, 2, std::string(8, '\0'));
+  file.tensor("a.weight", {32, 2}, 8, std::string(68, 'a')).tensor("b", {3}, 0, std::string(12, 'b'));
+  return file.bytes();
+}
+
 std::string fixture_bytes(std::string_view name) {
   return test::read_file(test::data_dir() / "pt" / name);
 }
@@ -53,6 +63,9 @@ std::vector<BaseFile> base_files() {
       {"torch-parameter", fixture_bytes("parameter.pt")},
       {"torch-no-crc", fixture_bytes("no_crc.pt")},
       {"torch-int-keys", fixture_bytes("int_keys.pt")},
+      {"torch-stream", test::TorchStream::good().bytes()},
+      {"torch-tar", test::TorchTar::good().bytes(), false},  // the blocks of zeros at its end are not needed
+      {"gguf-everything", gguf_of_everything(), false},      // nor is the padding
       {"safetensors-one", test::safetensors_bytes(R"({"w":{"dtype":"U8","shape":[3],"data_offsets":[0,3]}})", "abc")},
       {"safetensors-everything",
        test::safetensors_bytes(

@@ -205,6 +205,16 @@ void change(Opcodes& opcodes, Random& random) {
 
 }  // namespace
 
+std::size_t pickle_bytes(std::string_view text) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const bool stop = text[at] == '.';
+    at += opcode_bytes(text.substr(at));
+    if (stop) break;
+  }
+  return at;
+}
+
 std::string mutate_pickle(std::string_view pickle, std::size_t max_bytes, Random& random) {
   if (one_in(random, 10)) return mutate_bytes(pickle, max_bytes);
   Opcodes opcodes = split(pickle);

@@ -134,8 +134,4 @@ std::string mutate_zip(std::string_view archive, std::size_t max_bytes, Random& 
   return one_in(random, 8) ? mutate_bytes(bytes, max_bytes) : bytes;
 }
 
-std::string mutate_checkpoint(std::string_view file, std::size_t max_bytes, Random& random) {
-  return file.starts_with("PK") ? mutate_zip(file, max_bytes, random) : mutate_safetensors(file, max_bytes, random);
-}
-
 }  // namespace mq::fuzz

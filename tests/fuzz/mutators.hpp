@@ -34,6 +34,14 @@ std::string mutate_safetensors(std::string_view file, std::size_t max_bytes, Ran
 std::string mutate_pickle(std::string_view pickle, std::size_t max_bytes, Random& random);
 // A zip archive, record by record; sizes, offsets and checksums are made right, and sometimes one of them wrong.
 std::string mutate_zip(std::string_view archive, std::size_t max_bytes, Random& random);
+// A stream of torch.save before 1.6: one of its pickles, or the storages.
+std::string mutate_torch_stream(std::string_view stream, std::size_t max_bytes, Random& random);
+// A tar archive, member by member; sizes and checksums are made right.
+std::string mutate_tar(std::string_view archive, std::size_t max_bytes, Random& random);
+// The values and tensors of a GGUF file; lengths, counts, offsets and padding are made right.
+std::string mutate_gguf(std::string_view file, std::size_t max_bytes, Random& random);
+// Bytes of the pickle at the beginning of a text, its STOP included; all of it if there is none.
+std::size_t pickle_bytes(std::string_view text);
 // Whichever of these fits how the file begins.
 std::string mutate_checkpoint(std::string_view file, std::size_t max_bytes, Random& random);
 

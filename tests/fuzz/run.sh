@@ -28,6 +28,8 @@ fi
 options_of() {
   case $1 in
     pickle) echo "-dict=$here/pickle.dict -max_len=4096" ;;
+    gguf) echo "-dict=$here/gguf.dict -max_len=8192" ;;
+    torch_legacy | torch_tar) echo "-dict=$here/pickle.dict -max_len=16384" ;;
     safetensors) echo "-dict=$here/safetensors.dict -max_len=4096" ;;
     convert) echo "-dict=$here/safetensors.dict -max_len=12288" ;;
     *) echo "-dict=$here/zip.dict -max_len=12288" ;;
