@@ -1,4 +1,4 @@
-# Third-party packages: header-only ones but for Google Benchmark, each included from one part of the tree alone
+# Third-party packages: header-only ones but for zlib and Google Benchmark, each included from one part of the tree alone
 # (tests/rules keeps it so) and none of them by the public headers.
 
 # mq_package(<name> <header> <Debian package>)
@@ -37,4 +37,20 @@ function(mq_use_benchmark target)
                         "Or leave the benchmarks out: -DMQ_BUILD_BENCH=OFF.")
   endif()
   target_link_libraries(${target} PRIVATE benchmark::benchmark)
+endfunction()
+
+# Lets the target inflate, if zlib is on this machine: header and static library, of which the sealed library takes in
+# what it needs, so that its users need no zlib. Sets MQ_HAS_ZLIB.
+function(mq_use_zlib target)
+  find_path(MQ_zlib_INCLUDE_DIR zlib.h DOC "Folder that holds zlib.h")
+  find_library(MQ_zlib_LIBRARY libz.a DOC "Static library of zlib")
+  mark_as_advanced(MQ_zlib_INCLUDE_DIR MQ_zlib_LIBRARY)
+  if(NOT MQ_zlib_INCLUDE_DIR OR NOT MQ_zlib_LIBRARY)
+    message(STATUS "No zlib (on Debian: apt-get install zlib1g-dev): deflated archives will be refused by name")
+    return()
+  endif()
+  target_include_directories(${target} SYSTEM PRIVATE ${MQ_zlib_INCLUDE_DIR})
+  target_link_libraries(${target} PRIVATE ${MQ_zlib_LIBRARY})
+  set_property(GLOBAL APPEND PROPERTY MQ_ABSORBED_LIBRARIES ${MQ_zlib_LIBRARY})
+  set(MQ_HAS_ZLIB TRUE PARENT_SCOPE)
 endfunction()

@@ -11,6 +11,7 @@
 #   - groups are dissolved while joining (--force-group-allocation): a linker drops a group whose name it has seen, no
 #     matter that the symbol is local here, and the references to it would dangle;
 #   - without STB_GNU_UNIQUE (-fno-gnu-unique), which objcopy leaves global.
+# Third-party static libraries (MQ_ABSORBED_LIBRARIES) are joined with it, as far as the engine calls them.
 # It costs that an archive of one member is linked whole; users who mind link with --gc-sections.
 # Sanitizers register globals by group: there mq::mq is the plain engine.
 function(mq_seal engine)
@@ -31,11 +32,13 @@ function(mq_seal engine)
       message(FATAL_ERROR "mq needs GNU ld and objcopy to make its library. On Debian: apt-get install binutils.")
     endif()
 
+    get_property(absorbed GLOBAL PROPERTY MQ_ABSORBED_LIBRARIES)
     set(folder ${CMAKE_CURRENT_BINARY_DIR}/sealed)
     file(MAKE_DIRECTORY ${folder})
     add_custom_command(
       OUTPUT ${folder}/mq.o
       COMMAND ${MQ_LD} -r --force-group-allocation -o ${folder}/joined.o --whole-archive $<TARGET_FILE:${engine}>
+              --no-whole-archive ${absorbed}
       COMMAND ${MQ_OBJCOPY} --wildcard --keep-global-symbol=_ZN2mq* --keep-global-symbol=_ZNK2mq*
               --keep-global-symbol=_ZT[VITSC]N2mq* --keep-global-symbol=_ZT[hv]*_N2mq* --keep-global-symbol=_ZTc*_N2mq*
               --keep-global-symbol=_ZGVN2mq* --keep-global-symbol=_ZZN2mq* --keep-global-symbol=_ZZNK2mq*

@@ -24,6 +24,8 @@ class Blob {
   virtual void read(std::uint64_t first, std::span<std::byte> out) const = 0;
   // The same for pieces that are read in no order and more than once: they do not count for a checksum.
   virtual void read_scattered(std::uint64_t first, std::span<std::byte> out) const { read(first, out); }
+  // Whether reading at a place costs the time of reading all that lies before it.
+  virtual bool is_sequential() const noexcept { return false; }
   // Reads all of it if it has a checksum that was not verified yet.
   virtual void verify() const {}
 };
@@ -37,6 +39,7 @@ class RecordBlob final : public Blob {
   std::uint64_t size_bytes() const noexcept override { return record_.size_bytes; }
   void read(std::uint64_t first, std::span<std::byte> out) const override;
   void read_scattered(std::uint64_t first, std::span<std::byte> out) const override;
+  bool is_sequential() const noexcept override { return record_.method == ZipRecord::Method::Deflated; }
   void verify() const override { checksums_.verify(record_); }
 
  private:

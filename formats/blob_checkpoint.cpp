@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "formats/gathered.hpp"
 #include "formats/tiles.hpp"
 
 namespace mq::formats {
@@ -66,13 +67,22 @@ void negate(std::span<std::byte> bytes, DType dtype) {
 class BlobCheckpoint final : public Checkpoint {
  public:
   BlobCheckpoint(std::string_view format, const fs::path& path, BlobContents contents)
-      : format_(format), path_(path), contents_(std::move(contents)) {}
+      : format_(format), path_(path), contents_(std::move(contents)) {
+    const auto blocks = std::make_shared<GatheredBlocks>();
+    for (std::size_t i = 0; i < contents_.places.size(); ++i) {
+      Place& place = contents_.places[i];
+      if (place.computed || place.contiguous || !place.blob->is_sequential()) continue;
+      place = gathered(std::move(place), contents_.tensors[i], blocks);
+    }
+  }
 
   std::string_view format() const noexcept override { return format_; }
   const fs::path& path() const noexcept override { return path_; }
   std::span<const TensorInfo> tensors() const noexcept override { return contents_.tensors; }
   const Metadata& metadata() const noexcept override { return contents_.metadata; }
   std::span<const LeftOut> left_out() const noexcept override { return contents_.left_out; }
+
+  std::span<const ContentNode> contents() const noexcept override { return contents_.tree; }
 
   using Checkpoint::read;
   void read(std::size_t index, std::int64_t first, std::int64_t count, std::span<std::byte> out) const override {

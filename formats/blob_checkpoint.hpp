@@ -46,6 +46,8 @@ struct BlobContents {
   std::vector<Place> places = {};  // one for each tensor
   std::vector<LeftOut> left_out = {};
   Metadata metadata = {};
+  bool listing = false;  // OpenOptions::contents: objects go into the tree instead of the tensors
+  std::vector<ContentNode> tree = {};
   std::vector<std::unique_ptr<const Blob>> blobs = {};  // those that belong to single tensors
   std::shared_ptr<const void> owner = {};               // keeps the other blobs alive
   const io::File* file = nullptr;                       // inside owner: must not change while it is read

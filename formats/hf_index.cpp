@@ -81,7 +81,9 @@ void HfCheckpoint::open_shard(const HfModel& model, std::uint32_t shard, const O
                  .expected = name,
                  .hint = "the download or copy is incomplete"});
   }
-  std::unique_ptr<Checkpoint> opened = open_single_file(path, options);
+  OpenOptions of_shard = options;
+  of_shard.contents = false;  // a model in several files is listed by its names
+  std::unique_ptr<Checkpoint> opened = open_single_file(path, of_shard);
   std::uint64_t last_storage = last_storage_;
   const std::span<const TensorInfo> infos = opened->tensors();
   for (std::size_t i = 0; i < infos.size(); ++i) {

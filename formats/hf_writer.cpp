@@ -106,7 +106,7 @@ Contents contents_of(const Layout& layout, const fs::path& path) {
   for (auto& [name, shard] : contents.shards) {
     std::vector<const TensorInfo*> members;
     for (const std::size_t i : shard.members) members.push_back(&layout.tensors[i]);
-    shard.layout = lay_out_safetensors(members, layout.metadata, path / name);
+    shard.layout = lay_out_safetensors(members, layout.metadata, layout.limits, path / name);
     contents.size_bytes += static_cast<std::int64_t>(shard.layout.size_bytes);
   }
   for (const auto& [name, content] : contents.texts) contents.size_bytes += static_cast<std::int64_t>(content.size());

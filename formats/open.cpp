@@ -1,7 +1,9 @@
 // open_checkpoint and create_checkpoint over the list of formats.
 #include <string>
+#include <utility>
 
 #include "formats/registry.hpp"
+#include "formats/renamed.hpp"
 #include "formats/sniff.hpp"
 #include "mq/checkpoint.hpp"
 #include "mq/error.hpp"
@@ -32,7 +34,9 @@ std::unique_ptr<Checkpoint> open_single_file(const std::filesystem::path& path, 
 std::unique_ptr<Checkpoint> open_checkpoint(const std::filesystem::path& path, const OpenOptions& options) {
   formats::require_exists(path);
   for (const formats::Format* format : formats::all_formats()) {
-    if (auto checkpoint = formats::open_as(*format, path, options)) return checkpoint;
+    if (auto checkpoint = formats::open_as(*format, path, options)) {
+      return formats::renamed(std::move(checkpoint), options);
+    }
   }
   formats::throw_unrecognised(path);
 }

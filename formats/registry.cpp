@@ -7,8 +7,8 @@
 namespace mq::formats {
 
 std::span<const Format* const> all_formats() noexcept {
-  static constexpr std::array<const Format*, 7> kFormats{
-      &kGguf, &kHfSafetensors, &kHfTorch, &kSafetensors, &kZip, &kTorchLegacy, &kTorchTar,
+  static constexpr std::array<const Format*, 8> kFormats{
+      &kGguf, &kHfSafetensors, &kHfTorch, &kSafetensors, &kZip, &kTorchLegacy, &kTorchTar, &kNpy,
   };
   return kFormats;
 }

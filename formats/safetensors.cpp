@@ -41,7 +41,7 @@ class SafetensorsCheckpoint final : public Checkpoint {
 SafetensorsLayout lay_out(const Layout& layout, const fs::path& path) {
   std::vector<const TensorInfo*> tensors;
   for (const TensorInfo& tensor : layout.tensors) tensors.push_back(&tensor);
-  return lay_out_safetensors(tensors, layout.metadata, path);
+  return lay_out_safetensors(tensors, layout.metadata, layout.limits, path);
 }
 
 std::int64_t layout_bytes(const Layout& layout) {

@@ -64,12 +64,18 @@ std::vector<std::size_t> file_order(Tensors tensors, const std::filesystem::path
   return order;
 }
 
-void require_names(Tensors tensors, const std::filesystem::path& path) {
+void require_names(Tensors tensors, const Limits& limits, const std::filesystem::path& path) {
   std::vector<std::string_view> names;
   for (const TensorInfo* tensor : tensors) {
     if (tensor->name == "__metadata__") refuse(path, "reserved name of a tensor", "", tensor->name);
     if (!is_utf8(tensor->name)) refuse(path, "name of a tensor is not UTF-8", "", tensor->name);
-    if (tensor->name.size() > Limits{}.output_name_bytes) refuse(path, "name of a tensor too long", "", tensor->name);
+    if (tensor->name.size() > limits.output_name_bytes) {
+      refuse_limit(limits, &Limits::output_name_bytes,
+                   {.message = "bytes of a name in the output",
+                    .file = path.string(),
+                    .tensor = tensor->name,
+                    .found = std::to_string(tensor->name.size())});
+    }
     names.emplace_back(tensor->name);
   }
   if (const auto twice = find_duplicate(std::move(names))) refuse(path, "tensor name twice", "", std::string(*twice));
@@ -125,8 +131,9 @@ std::string with_length(const std::string& json) {
 
 }  // namespace
 
-SafetensorsLayout lay_out_safetensors(Tensors tensors, const Metadata& metadata, const std::filesystem::path& path) {
-  require_names(tensors, path);
+SafetensorsLayout lay_out_safetensors(Tensors tensors, const Metadata& metadata, const Limits& limits,
+                                      const std::filesystem::path& path) {
+  require_names(tensors, limits, path);
   SafetensorsLayout layout;
   layout.offsets.resize(tensors.size());
   std::string json = "{";

@@ -34,7 +34,6 @@ constexpr std::string_view kSaveAgain = "load it in PyTorch and save its state_d
 constexpr std::array kSignatures{
     Signature{0, "version https://git-lfs"sv, "a Git LFS pointer", "the model itself was not downloaded: git lfs pull"},
     Signature{0, "\x89HDF\r\n\x1a\n"sv, "an HDF5 file (Keras or MATLAB)", ""},
-    Signature{0, "\x93NUMPY"sv, "a NumPy array", ""},
     Signature{0, "lmgg"sv, "a GGML model of an outdated format", ""},
     Signature{0, "tjgg"sv, "a GGML model of an outdated format", ""},
     Signature{0, "fmgg"sv, "a GGML model of an outdated format", ""},

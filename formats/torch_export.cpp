@@ -39,7 +39,9 @@ struct Owner {
 
 class ExportReader {
  public:
-  explicit ExportReader(const OpenOptions& options) : options_(options), owner_(std::make_shared<Owner>()) {}
+  explicit ExportReader(const OpenOptions& options) : options_(options), owner_(std::make_shared<Owner>()) {
+    contents_.listing = options.contents;
+  }
 
   BlobContents read_old(ZipArchive zip) {
     owner_->plain = std::make_unique<ZipArchive>(std::move(zip));

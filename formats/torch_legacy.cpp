@@ -89,7 +89,7 @@ class StreamReader {
     const PickleRange keys_range = stream_pickle("storage keys");
     torch::SavedObject keys(read_pickle_text(owner_->file, keys_range), source("storage keys"), options_);
     place_storages(torch::declared_storages(object.values()), keys.values(), keys.root());
-    BlobContents contents{.owner = owner_, .file = &owner_->file};
+    BlobContents contents{.listing = options_.contents, .owner = owner_, .file = &owner_->file};
     torch::add_object(object, owner_->storages, options_.root, "", contents);
     number_ties(contents);
     return make_blob_checkpoint(kTorchLegacy.name, path_, std::move(contents));

@@ -12,6 +12,7 @@
 #include "formats/torch_select.hpp"
 #include "formats/torch_sparse.hpp"
 #include "formats/torch_storages.hpp"
+#include "formats/torch_tree.hpp"
 
 namespace mq::formats::torch {
 namespace {
@@ -213,6 +214,7 @@ std::size_t SavedObject::max_tensors() const noexcept {
 
 std::uint64_t add_object(SavedObject& object, Backing& backing, std::string_view root, const std::string& prefix,
                          BlobContents& contents) {
+  if (contents.listing) return list_object(object.values(), object.root(), backing, prefix, contents.tree);
   return Reader(object.values(), backing, contents).read(object.root(), root, prefix, object.max_tensors());
 }
 

@@ -39,6 +39,7 @@ class SavedObject {
 // of formats/torch_select.hpp (root as OpenOptions::root), the names are those of formats/torch_flatten.hpp with
 // `prefix` before them. A quantized tensor adds its integers under its name and its parameters as NAME.q_scale and
 // NAME.q_zero_point (formats/torch_quantized.hpp).
+// If the contents are a listing, the whole object is added to its tree instead (formats/torch_tree.hpp).
 // Returns how many values were visited: how much work it was.
 // Throws: Corrupt, Unsupported, Limit with the offset in the pickle and the tensor; Usage for a root that is not there.
 std::uint64_t add_object(SavedObject& object, Backing& backing, std::string_view root, const std::string& prefix,

@@ -63,7 +63,7 @@ void leave_out_records(const torch::Archive& archive, BlobContents& contents) {
 std::unique_ptr<Checkpoint> open(const fs::path& path, ZipArchive zip, const OpenOptions& options) {
   const auto owner = std::make_shared<Owner>(std::move(zip));
   const torch::Archive& archive = owner->archive;
-  BlobContents contents{.owner = owner, .file = &archive.zip().file()};
+  BlobContents contents{.listing = options.contents, .owner = owner, .file = &archive.zip().file()};
   torch::SavedObject constants(read_pickle(archive, kConstants, options.limits), archive.source(kConstants), options);
   torch::SavedObject module(read_pickle(archive, kModule, options.limits), archive.source(kModule), options);
   const bool has_constants = constants.holds_tensors();

@@ -288,7 +288,7 @@ std::unique_ptr<Checkpoint> open(const fs::path& path, const OpenOptions& option
   const std::string source = pickle.path().string();
   torch::SavedObject object(read_pickle_text(pickle, find_pickle(pickle, 0, source, options.limits)), source, options);
   object.values().set_stream();
-  BlobContents contents{.owner = owner, .file = &owner->file};
+  BlobContents contents{.listing = options.contents, .owner = owner, .file = &owner->file};
   torch::add_object(object, owner->backing, options.root, "", contents);
   number_ties(contents);
   return make_blob_checkpoint(kTorchTar.name, path, std::move(contents));

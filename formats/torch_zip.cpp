@@ -32,7 +32,7 @@ std::unique_ptr<Checkpoint> open(const fs::path& path, ZipArchive zip, const Ope
   const torch::Archive& archive = owner->archive;
   std::string bytes = archive.zip().read_text(*archive.find(kPickle), options.limits.header_bytes);
   torch::SavedObject object(std::move(bytes), archive.source(kPickle), options);
-  BlobContents contents{.owner = owner, .file = &archive.zip().file()};
+  BlobContents contents{.listing = options.contents, .owner = owner, .file = &archive.zip().file()};
   torch::add_object(object, owner->storages, options.root, "", contents);
   number_ties(contents);
   return make_blob_checkpoint(kTorchSave.name, path, std::move(contents));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "formats/crc.hpp"
+#include "formats/deflated_reads.hpp"
 #include "formats/zip_directory.hpp"
 #include "mq/error.hpp"
 
@@ -13,7 +14,8 @@ bool ZipArchive::begins(std::span<const std::byte> first_bytes) noexcept {
   return first_bytes.size() >= 4 && std::memcmp(first_bytes.data(), "PK\3\4", 4) == 0;
 }
 
-ZipArchive::ZipArchive(io::File file, const Limits& limits) : file_(std::move(file)) {
+ZipArchive::ZipArchive(io::File file, const Limits& limits)
+    : file_(std::move(file)), deflated_(std::make_unique<DeflatedReads>()) {
   const zip::DirectoryRange range = zip::find_directory(file_);
   std::vector<zip::Entry> entries = zip::read_directory(file_, range, limits);
   records_.reserve(entries.size());
@@ -30,18 +32,22 @@ ZipArchive::ZipArchive(io::File file, const Limits& limits) : file_(std::move(fi
   }
 }
 
+ZipArchive::ZipArchive(ZipArchive&&) noexcept = default;
+ZipArchive::~ZipArchive() = default;
+
 const ZipRecord* ZipArchive::find(std::string_view name) const noexcept {
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : &records_[found->second];
 }
 
 void ZipArchive::read(const ZipRecord& record, std::uint64_t first, std::span<std::byte> out) const {
-  if (record.method != ZipRecord::Method::Stored) {
-    throw Error({.code = ErrorCode::Unsupported,
-                 .message = "the record is compressed (deflate)",
-                 .file = where(record),
-                 .expected = "a stored record",
-                 .hint = "repack the archive without compression"});
+  if (record.method == ZipRecord::Method::Deflated) {
+    const DeflatedRange range{.file = file_,
+                              .name = record.name,
+                              .offset = record.data_offset,
+                              .stored_bytes = record.stored_bytes,
+                              .size_bytes = record.size_bytes};
+    return deflated_->read(range, first, out);
   }
   file_.read(record.data_offset + first, out);
 }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,13 +35,16 @@ struct ZipRecord {
   std::uint64_t size_bytes = 0;     // of the content
 };
 
+class DeflatedReads;
+
 class ZipArchive {
  public:
   // Reads the whole structure, no data.
   // Throws: Io; Corrupt (naming the record and the offset of what contradicts itself), Unsupported (encrypted, several
-  // disks, an unknown compression method), Limit.
+  // disks, an unknown compression method), Limit (more records, or records that would become larger, than that allows).
   explicit ZipArchive(io::File file, const Limits& limits = {});
-  ZipArchive(ZipArchive&&) = default;
+  ZipArchive(ZipArchive&& other) noexcept;
+  ~ZipArchive();
 
   // Whether a file that begins with these bytes is a zip archive with a record at its very beginning.
   static bool begins(std::span<const std::byte> first_bytes) noexcept;
@@ -50,7 +54,9 @@ class ZipArchive {
   const ZipRecord* find(std::string_view name) const noexcept;
 
   // Fills out with the content of a record from first on; the caller keeps first + out.size() <= size_bytes.
-  // Throws: Io, Corrupt if the file ends before, Unsupported for a deflated record.
+  // Deflated records cost time for what lies before, see formats/deflated_reads.hpp.
+  // Throws: Io; Corrupt if the file ends before or deflated data is not what it should be; Unsupported for a deflated
+  // record in a build that cannot inflate.
   void read(const ZipRecord& record, std::uint64_t first, std::span<std::byte> out) const;
   // The whole content, whose checksum must be the record's unless that is 0.
   // Throws: as above; Limit if it exceeds max_bytes, Corrupt if the checksums differ.
@@ -66,6 +72,7 @@ class ZipArchive {
   io::File file_;
   std::vector<ZipRecord> records_;
   std::unordered_map<std::string_view, std::size_t> by_name_;
+  std::unique_ptr<DeflatedReads> deflated_;
 };
 
 }  // namespace mq::formats

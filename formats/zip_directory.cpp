@@ -22,6 +22,10 @@ constexpr std::size_t kLocatorBytes = 20;
 constexpr std::size_t kCentralBytes = 46;
 constexpr std::size_t kMaxCommentBytes = 0xffff;
 
+// Records up to this size may have become as small as they like: zeros, of which deflate makes a thousandth, are common
+// in small tensors, and so little costs nobody anything.
+constexpr std::uint64_t kFreeInflatedBytes = std::uint64_t{1} << 20;
+
 [[noreturn]] void fail(ErrorCode code, const io::File& file, std::uint64_t offset, std::string message,
                        std::string expected = {}, std::string found = {}) {
   throw Error({.code = code,
@@ -123,7 +127,18 @@ ZipRecord::Method method_of(const io::File& file, std::uint64_t offset, std::uin
        std::to_string(code));
 }
 
-Entry read_entry(const io::File& file, io::ByteReader& reader) {
+void require_ratio(const io::File& file, std::uint64_t offset, const ZipRecord& record, const Limits& limits) {
+  if (record.method == ZipRecord::Method::Stored || record.size_bytes <= kFreeInflatedBytes) return;
+  const auto allowed = io::checked_multiply(record.stored_bytes, limits.deflate_ratio);
+  if (!allowed || record.size_bytes <= *allowed) return;
+  refuse_limit(limits, &Limits::deflate_ratio,
+               {.message = "compression ratio of record " + record.name,
+                .file = file.path().string(),
+                .offset = offset,
+                .found = std::to_string(record.size_bytes) + " bytes from " + std::to_string(record.stored_bytes)});
+}
+
+Entry read_entry(const io::File& file, io::ByteReader& reader, const Limits& limits) {
   const std::uint64_t offset = reader.offset();
   if (reader.u32() != kCentralSignature) {
     fail(ErrorCode::Corrupt, file, offset, "no entry where the zip directory must have one");
@@ -162,6 +177,7 @@ Entry read_entry(const io::File& file, io::ByteReader& reader) {
   if (record.size_bytes == 0 && record.crc != 0) {
     fail(ErrorCode::Corrupt, file, offset, "checksum of empty record " + record.name, "0", std::to_string(record.crc));
   }
+  require_ratio(file, offset, record, limits);
   return entry;
 }
 
@@ -210,7 +226,7 @@ std::vector<Entry> read_directory(const io::File& file, const DirectoryRange& ra
   io::ByteReader reader(bytes, source, range.offset);
   std::vector<Entry> entries;
   entries.reserve(static_cast<std::size_t>(range.entries));
-  for (std::uint64_t i = 0; i < range.entries; ++i) entries.push_back(read_entry(file, reader));
+  for (std::uint64_t i = 0; i < range.entries; ++i) entries.push_back(read_entry(file, reader, limits));
   if (!reader.at_end())
     fail(ErrorCode::Corrupt, file, reader.offset(), "bytes after the last entry of the zip directory");
   return entries;

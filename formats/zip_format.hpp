@@ -24,6 +24,7 @@ struct ZipFormat {
 extern const ZipFormat kTorchScript;
 extern const ZipFormat kTorchExport;
 extern const ZipFormat kTorchSave;
+extern const ZipFormat kNpz;
 
 // In the order in which matches() is asked.
 std::span<const ZipFormat* const> zip_formats() noexcept;

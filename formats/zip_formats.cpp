@@ -59,7 +59,7 @@ std::unique_ptr<Checkpoint> open(const fs::path& path, const OpenOptions& option
 }  // namespace
 
 std::span<const ZipFormat* const> zip_formats() noexcept {
-  static constexpr std::array<const ZipFormat*, 3> kFormats{&kTorchScript, &kTorchExport, &kTorchSave};
+  static constexpr std::array<const ZipFormat*, 4> kFormats{&kTorchScript, &kTorchExport, &kTorchSave, &kNpz};
   return kFormats;
 }
 
@@ -73,7 +73,11 @@ const ZipRecord* find_in_root(const ZipArchive& archive, std::string_view name) 
   return archive.find(std::string(root_folder(archive)).append(name));
 }
 
-const Format kZip{
-    .name = "zip", .title = "PyTorch checkpoint", .suffix = ".pt", .matches = matches, .open = open, .create = nullptr};
+const Format kZip{.name = "zip",
+                  .title = "PyTorch checkpoint or NumPy archive",
+                  .suffix = ".pt",
+                  .matches = matches,
+                  .open = open,
+                  .create = nullptr};
 
 }  // namespace mq::formats

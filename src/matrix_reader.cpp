@@ -5,6 +5,7 @@
 
 #include "mq/pack.hpp"
 #include "src/float_rows.hpp"
+#include "src/narrow_part.hpp"
 #include "src/pack_down.hpp"
 
 namespace mq {
@@ -83,6 +84,12 @@ void MatrixReader::open_quantized() {
 void MatrixReader::read_part_rows(const Part& part, std::int64_t row, std::int64_t rows,
                                   std::span<std::byte> out) const {
   const TensorInfo& stored = checkpoint_.tensors()[part.tensor];
+  if (part.info.name != "codes" && stored.dtype != part.info.dtype && !part.packed_down) {
+    const std::int64_t per_row = part.info.row_bytes / info(part.info.dtype).block_bytes;
+    std::vector<std::byte> wide(static_cast<std::size_t>(bytes_of(stored.dtype, rows * per_row)));
+    checkpoint_.read(part.tensor, row * per_row, rows * per_row, wide);
+    return narrow_part(stored.dtype, wide, part.info.dtype, out, stored.name);
+  }
   if (!part.packed_down) {
     checkpoint_.read(part.tensor, elements(stored, row * part.info.row_bytes),
                      elements(stored, rows * part.info.row_bytes), out);

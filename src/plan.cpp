@@ -4,8 +4,8 @@
 
 #include "src/dialects/dialect.hpp"
 #include "src/plan_layout.hpp"
+#include "src/plan_limits.hpp"
 #include "src/plan_steps.hpp"
-#include "src/saturating.hpp"
 
 namespace mq {
 namespace {
@@ -17,7 +17,7 @@ class OutputMaker {
 
   void add(Step& step) {
     const LogicalTensor& tensor = plan_.source.tensors[step.inputs.front()];
-    step.input_bytes = input_bytes(tensor);
+    step.input_bytes = tensor.stored_bytes;
     plan_.input_bytes += step.input_bytes;
     if (step.action == Step::Action::Drop) return;
     const std::string file = output_file(plan_.recipe, tensor.info.file);
@@ -35,13 +35,6 @@ class OutputMaker {
   }
 
  private:
-  // What the checkpoint holds of a logical tensor; decoded tensors count as their encoding.
-  static std::int64_t input_bytes(const LogicalTensor& tensor) {
-    if (!tensor.spec) return tensor.info.size_bytes();
-    const double bits = bits_per_weight(*tensor.spec, tensor.info.shape);
-    return static_cast<std::int64_t>(bits * static_cast<double>(tensor.info.numel()) / 8);
-  }
-
   void add_encoded(Step& step, const std::string& file) {
     const Dialect& dialect = dialect_named(step.dialect);
     try {
@@ -91,26 +84,10 @@ void add_notes(Plan& plan) {
   }
 }
 
-// Whatever tensors become, no output is 64 times as large as its input: up to here sums of sizes fit 64 bits.
-constexpr std::int64_t kMaxTotalBytes = std::int64_t{1} << 57;
-
-void require_sane_total(const Source& source) {
-  std::int64_t total = 0;
-  for (const LogicalTensor& tensor : source.tensors) {
-    total = saturating_add(total, tensor.info.size_bytes());
-    if (total <= kMaxTotalBytes) continue;
-    throw Error({.code = ErrorCode::Limit,
-                 .message = "the tensors are too large together",
-                 .tensor = tensor.info.name,
-                 .expected = "at most " + std::to_string(kMaxTotalBytes) + " bytes",
-                 .hint = "views that repeat a small storage can claim any size"});
-  }
-}
-
 }  // namespace
 
 Plan make_plan(const Source& source, const Recipe& recipe, const Analysis& analysis) {
-  require_sane_total(source);
+  require_sane_size(source, recipe.limits);
   Plan plan{.recipe = recipe, .source = source, .steps = make_steps(source, recipe, analysis)};
   OutputMaker maker(plan);
   for (Step& step : plan.steps) maker.add(step);

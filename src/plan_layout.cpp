@@ -143,6 +143,7 @@ std::string output_file(const Recipe& recipe, const std::string& file) {
 }
 
 void finish_layout(Plan& plan) {
+  plan.layout.limits = plan.recipe.limits;
   add_metadata(plan);
   add_assets(plan);
   plan.loads_in = runtimes(plan);

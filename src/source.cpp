@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <system_error>
 
 #include "src/dialects/dialect.hpp"
 #include "src/json.hpp"
+#include "src/saturating.hpp"
 
 namespace mq {
 namespace {
@@ -65,7 +67,25 @@ LogicalTensor stored_tensor(const TensorInfo& info, std::size_t index, Recognise
     if (info.shape.size() == 3) tensor.leading_dims = 2;  // a stack of experts: the only ones with so many dimensions
   }
   tensor.parts = {{tensor.spec ? "codes" : "values", index, false}};
+  tensor.stored_bytes = info.size_bytes();
   return tensor;
+}
+
+std::int64_t stored_bytes(const Checkpoint& checkpoint) {
+  std::int64_t total = 0;
+  for (const TensorInfo& tensor : checkpoint.tensors()) total = saturating_add(total, tensor.size_bytes());
+  return total;
+}
+
+std::optional<std::int64_t> file_bytes(const Checkpoint& checkpoint) {
+  std::int64_t total = 0;
+  for (const std::filesystem::path& file : checkpoint.files()) {
+    std::error_code unknown;
+    const std::uintmax_t bytes = std::filesystem::file_size(file, unknown);
+    if (unknown) return std::nullopt;
+    total = saturating_add(total, static_cast<std::int64_t>(bytes));
+  }
+  return total;
 }
 
 // Quantized weights take the place of their first part; other stored tensors stand for themselves.
@@ -84,7 +104,8 @@ void add_tensors(const Checkpoint& checkpoint, std::vector<LogicalTensor> quanti
       if (source.dialect == "plain") source.dialect = source.tensors.back().dialect;
     } else if (!added[owner[i]]) {
       added[owner[i]] = true;
-      source.tensors.push_back(std::move(quantized[owner[i]]));
+      LogicalTensor& tensor = source.tensors.emplace_back(std::move(quantized[owner[i]]));
+      for (const StoredPart& part : tensor.parts) tensor.stored_bytes += stored[part.tensor].size_bytes();
     }
   }
 }
@@ -96,12 +117,14 @@ Source describe(const Checkpoint& checkpoint, Recognise recognise) {
                 .assets = {checkpoint.assets().begin(), checkpoint.assets().end()},
                 .left_out = {checkpoint.left_out().begin(), checkpoint.left_out().end()},
                 .format = std::string(checkpoint.format()),
-                .config = find_config(checkpoint)};
+                .config = find_config(checkpoint),
+                .stored_bytes = stored_bytes(checkpoint),
+                .file_bytes = file_bytes(checkpoint)};
   std::vector<LogicalTensor> quantized;
   const json::Value config =
       recognise == Recognise::Quantized ? quantization_config(checkpoint, source.config) : json::Value();
-  if (!config.is_null()) {
-    bool known = false;
+  if (recognise == Recognise::Quantized) {
+    bool known = config.is_null();
     for (const Dialect* dialect : all_dialects()) {
       auto found = dialect->recognise(checkpoint, config);
       if (!found) continue;

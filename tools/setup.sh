@@ -6,7 +6,7 @@
 set -euo pipefail
 
 packages=(cmake ninja-build g++ binutils nlohmann-json3-dev libxsimd-dev libxxhash-dev libeigen3-dev libcli11-dev
-  doctest-dev libbenchmark-dev)
+  doctest-dev libbenchmark-dev zlib1g-dev)
 for argument in "$@"; do
   case $argument in
     --with-clang) packages+=(clang libclang-rt-dev clang-tidy) ;;

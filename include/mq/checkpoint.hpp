@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "mq/contents.hpp"
 #include "mq/dtype.hpp"
 #include "mq/limits.hpp"
 #include "mq/tensor.hpp"
@@ -80,6 +81,8 @@ class Checkpoint {
   virtual const Metadata& metadata() const noexcept = 0;
   virtual std::span<const Asset> assets() const noexcept { return {}; }
   virtual std::span<const LeftOut> left_out() const noexcept { return {}; }
+  // The object that the file holds, if OpenOptions::contents asked for it and the format has such (mq/contents.hpp).
+  virtual std::span<const ContentNode> contents() const noexcept { return {}; }
 
   // Every file whose bytes this checkpoint reads: they must not be overwritten while it is open.
   virtual std::vector<std::filesystem::path> files() const { return {path()}; }
@@ -94,18 +97,22 @@ struct OpenOptions {
   // Where the tensors are inside an object that holds more than a state dict: a path of keys joined with dots.
   // Empty: found by the documented rules. ".": everything, with full paths as names.
   std::string root = {};
-  // Removed from the beginning of names: of each name the first one that it begins with. Each must occur.
+  // Names of tensors change as they leave the container: what knows them by name (rules, the recognition of quantized
+  // weights) sees the new ones, and config.json, whose text is not changed, must go with those.
+  // Removed from the beginning of names: of each name the first one that it begins with. Each must change a name.
   std::vector<std::string> strip_prefixes = {};
-  // Then OLD becomes NEW: the name OLD, or, if OLD ends with a dot, the beginning OLD of names. Each OLD must occur, and
-  // no two tensors may end up with one name.
+  // Then OLD becomes NEW: the name OLD, or, if OLD ends with a dot, the beginning OLD of names; of each name the first
+  // that fits. Each must change a name, and no two tensors may end up with one.
   std::vector<std::pair<std::string, std::string>> renames = {};
   // Refuses pickles that hold objects of foreign classes, which are otherwise kept as inert data.
   bool strict = false;
+  // Lists the object that a file holds instead of its tensors: contents() is filled, tensors() need not be.
+  bool contents = false;
   Limits limits = {};
 };
 
 // Opens a file or a directory (a Hugging Face model, or shards with an index) by its content, never by its extension.
-// Throws: Io, Corrupt, Unsupported (names what the file is), Limit.
+// Throws: Io, Corrupt, Unsupported (names what the file is), Limit, Usage for options that do not fit the file.
 std::unique_ptr<Checkpoint> open_checkpoint(const std::filesystem::path& path, const OpenOptions& options = {});
 
 // What a writer lays out before the first byte of data: every tensor with its file, metadata and assets.
@@ -114,6 +121,7 @@ struct Layout {
   Metadata metadata = {};                // goes into every file that can hold it
   std::vector<Asset> copies = {};        // files copied unchanged beside the weights
   std::vector<std::pair<std::string, std::string>> texts = {};  // files written beside the weights: name, content
+  Limits limits = {};                                           // of what the output may be
 };
 
 // Writes one checkpoint, whole or not at all: nothing exists under the final name before finish() has returned, and
@@ -123,7 +131,7 @@ class CheckpointWriter {
   virtual ~CheckpointWriter() = default;
 
   // Called once, before write. Creates the temporary files and their headers.
-  // Throws: Usage (a name or type the container cannot hold), Io (no space, no permission).
+  // Throws: Usage (a name or type the container cannot hold), Limit (a name too long), Io (no space, no permission).
   virtual void begin(const Layout& layout) = 0;
 
   // Writes a tile of tensor index seen as rows of row_bytes bytes: `rows` rows from first_row on, and of each the bytes

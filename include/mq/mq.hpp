@@ -3,6 +3,7 @@
 
 #include "mq/checkpoint.hpp"
 #include "mq/compare.hpp"
+#include "mq/contents.hpp"
 #include "mq/convert.hpp"
 #include "mq/cpu.hpp"
 #include "mq/dtype.hpp"

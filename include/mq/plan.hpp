@@ -69,6 +69,7 @@ struct Recipe {
   std::string dialect = "compressed_tensors";
   std::string format = "safetensors";  // of the output: "safetensors" or "hf_safetensors"
   bool sha256 = false;                 // digest with SHA-256 instead of XXH3-128
+  Limits limits = {};                  // of the size of the tensors and of the names written; changes no output
 
   bool operator==(const Recipe&) const = default;
 };
@@ -120,7 +121,7 @@ struct Plan {
 
 // Throws: Usage naming the tensor or pattern: a pattern that matches nothing, group sizes that do not divide (all such
 // tensors at once, with sizes that fit), unknown tensors above 5 % of all bytes, a combination that no dialect holds,
-// output names that collide.
+// output names that collide. Limit: tensors that claim far more bytes than the files that hold them, names too long.
 Plan make_plan(const Source& source, const Recipe& recipe, const Analysis& analysis = {});
 
 }  // namespace mq

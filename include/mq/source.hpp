@@ -31,6 +31,7 @@ struct LogicalTensor {
   int leading_dims = 1;            // dimensions that make up the rows of its matrix; the rest are the columns
   bool transposed = false;         // stored as the transpose of the original ([in, out] originals stored [out, in])
   std::vector<StoredPart> parts;
+  std::int64_t stored_bytes = 0;   // of all parts in the checkpoint
 
   bool operator==(const LogicalTensor&) const = default;
 };
@@ -43,6 +44,8 @@ struct Source {
   std::string format;        // Checkpoint::format()
   std::string dialect = "plain";  // of the quantized tensors; "plain" if there are none
   std::string config;        // text of config.json, or of the configuration a single file carries; else empty
+  std::int64_t stored_bytes = 0;  // of all stored tensors; the largest number there is if they claim more
+  std::optional<std::int64_t> file_bytes;  // of the files that hold them, if they are files
 };
 
 enum class Recognise {

@@ -35,6 +35,7 @@ struct DialectRequest {
 struct Dialect {
   std::string_view name;
 
+  // All of these are null in a dialect that is only read, up to recognise.
   // Storage type of the scales where neither spec nor recipe says, for a model weight of type `original`.
   DType (*scale_dtype)(const QuantSpec& spec, DType original);
   CodeForm (*form)(const QuantSpec& spec);
@@ -47,7 +48,7 @@ struct Dialect {
   std::vector<std::string> (*loads_in)(const QuantSpec& spec);
 
   // Finds the quantized weights of a checkpoint: one logical tensor for each, whose parts say which stored tensors it
-  // takes. config is the quantization config found with the checkpoint. Empty optional: not this dialect.
+  // takes. config is the quantization config found with the checkpoint, or null. Empty optional: not this dialect.
   // Throws: Corrupt if tensors and config contradict each other.
   std::optional<std::vector<LogicalTensor>> (*recognise)(const Checkpoint& checkpoint, const json::Value& config);
 };

@@ -3,11 +3,12 @@
 #include "src/dialects/compressed_tensors.hpp"
 #include "src/dialects/dialect.hpp"
 #include "src/dialects/plain.hpp"
+#include "src/dialects/torch_quantized.hpp"
 
 namespace mq {
 namespace {
 
-constexpr std::array<const Dialect*, 2> kDialects = {&kCompressedTensors, &kPlain};
+constexpr std::array<const Dialect*, 3> kDialects = {&kCompressedTensors, &kTorchQuantized, &kPlain};
 
 }  // namespace
 
@@ -18,6 +19,7 @@ std::span<const Dialect* const> all_dialects() noexcept {
 const Dialect& dialect_named(std::string_view name) {
   std::string names;
   for (const Dialect* dialect : kDialects) {
+    if (dialect->outputs == nullptr) continue;
     if (dialect->name == name) return *dialect;
     names += (names.empty() ? "" : ", ") + std::string(dialect->name);
   }

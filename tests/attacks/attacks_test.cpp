@@ -6,6 +6,7 @@
 #include <sstream>
 #include <string>
 
+#include "formats/inflate.hpp"
 #include "tests/attacks/attack.hpp"
 #include "tests/attacks/run_attack.hpp"
 #include "tests/support/paths.hpp"
@@ -46,6 +47,10 @@ TEST_CASE("attacks: every file gets the verdict of the table, in bounded memory 
   for (const attacks::Attack& attack : attacks::all_attacks()) {
     CAPTURE(attack.name);
     const auto expected = table.find(attack.name);
+    if (!formats::can_inflate() && attack.name.starts_with("zip/deflate")) {
+      table.erase(expected);  // refused in other words, by a build without zlib
+      continue;
+    }
     if (expected == table.end()) {
       FAIL_CHECK("not in expected.txt, or twice among the attacks");
       continue;

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "tests/attacks/attack.hpp"
+#include "tests/support/deflate_builder.hpp"
 
 namespace mq::attacks {
 namespace {
@@ -148,7 +149,7 @@ void add_compressed(Attacks& attacks) {
   const auto with = [&](const char* name, const std::string& stored, std::uint32_t size, std::uint32_t crc) {
     ZipBuilder zip;
     zip.add("m/data.pkl", good_dict().bytes() + ".").add("m/version", "3\n");
-    zip.add("m/data/0", stored, {.method = 8, .crc = crc, .uncompressed_size = size});
+    zip.add("m/data/0", stored, {.method = 8, .size = size, .crc = crc});
     attacks.add(name, zip.finish());
   };
   const std::uint32_t crc = test::crc_of(floats);
@@ -161,6 +162,11 @@ void add_compressed(Attacks& attacks) {
   with("deflate-empty-data", "", 24, crc);
   with("deflate-wrong-block", "\x07", 24, crc);
   with("deflate-ratio", std::string(100, '\0'), 0x7fffffff, crc);
+  // What the pickle becomes is not known before it was inflated: a thousand times its size.
+  const std::string zeros(1'000'000, '\0');
+  ZipBuilder bomb;
+  bomb.add("m/data.pkl", zeros, {.method = 8, .stored = test::DeflateBuilder().fixed(zeros, true).bytes()});
+  attacks.add("deflate-bomb", bomb.add("m/version", "3\n").finish());
 }
 
 }  // namespace

@@ -25,7 +25,6 @@ TEST_CASE("open_checkpoint: a file that no format takes is called by its name") 
            Case{"\n <!DOCTYPE html><html>", "an HTML page"},
            Case{"<HTML>", "an HTML page"},
            Case{"\x89HDF\r\n\x1a\n\0\0"sv, "an HDF5 file"},
-           Case{"\x93NUMPY\x01\0v\0{'descr'"sv, "a NumPy array"},
            Case{"lmgg\x01\0\0\0"sv, "a GGML model of an outdated format"},
            Case{"\x08\x07\x12\x07pytorch\x1a\x05", "an ONNX model"},
            Case{"\x1c\0\0\0TFL3\0\0"sv, "a TensorFlow Lite model"},

@@ -52,17 +52,6 @@ TEST_CASE("zip: records are read by name, with padding, descriptors and zip64 fi
   }
 }
 
-TEST_CASE("zip: a deflated record is listed, and refused by name when it is read") {
-  const test::TempDir dir;
-  const ZipArchive archive = open_bytes(dir, ZipBuilder().add("d/code.py", "content", {.method = 8}).finish());
-  const ZipRecord& record = *archive.find("d/code.py");
-  CHECK(record.method == ZipRecord::Method::Deflated);
-  const auto error = test::error_of([&] { archive.read_text(record, 100); });
-  REQUIRE(error);
-  CHECK(error->code() == ErrorCode::Unsupported);
-  CHECK(std::string(error->what()).find("d/code.py: the record is compressed (deflate)") != std::string::npos);
-}
-
 TEST_CASE("zip: names that occur twice and records that overlap are refused") {
   const test::TempDir dir;
   const auto twice = ZipBuilder().add("a", "1").add("a", "2").finish();

@@ -40,7 +40,7 @@ std::vector<Record> records_of(std::string_view archive) {
       if (method != 0) {
         record.tweaks.method = method;
         record.tweaks.crc = number_at<std::uint32_t>(archive, at + 16);
-        record.tweaks.uncompressed_size = number_at<std::uint32_t>(archive, at + 24);
+        record.tweaks.size = number_at<std::uint32_t>(archive, at + 24);
       }
       records.push_back(std::move(record));
     }

@@ -44,7 +44,7 @@ library)
   [ "$(visible "$1" | grep -c ' _ZN2mq' || :)" -gt 0 ] || fail "$1: no symbols of namespace mq at all"
   # What it needs from others must come with the compiler.
   needs=$("$nm" --undefined-only --format=posix "$1" | awk 'NF >= 2 { print $1 }' |
-    grep -E 'nlohmann|xsimd|Eigen|XXH|^_ZN(K)?2mq' || :)
+    grep -E 'nlohmann|xsimd|Eigen|XXH|^_ZN(K)?2mq|^(inflate|crc32|adler32|zc(alloc|free))' || :)
   if [ -n "$needs" ]; then
     fail "$1: needs symbols that it should hold itself:"
     printf '%s\n' "$needs" | head -20

@@ -25,8 +25,9 @@ struct ZipTweaks {
   std::string padding;  // of the local header, as a field that readers skip
   std::uint16_t flags = 0;
   std::uint16_t method = 0;
-  std::optional<std::uint32_t> crc;                // in both; 0 for "not computed"
-  std::optional<std::uint32_t> uncompressed_size;  // in both, where the content is given as it is stored
+  std::optional<std::string> stored;  // the bytes in the file, if they are not the content: deflated data
+  std::optional<std::uint32_t> size;  // of the content, in both
+  std::optional<std::uint32_t> crc;   // in both; 0 for "not computed"
   std::optional<std::string> local_name;
   std::optional<std::uint16_t> local_method;
   std::optional<std::uint32_t> local_crc;
@@ -53,7 +54,9 @@ struct ZipEndTweaks {
 class ZipBuilder {
  public:
   ZipBuilder& add(std::string_view name, std::string_view content, const ZipTweaks& tweaks = {}) {
-    const auto size = static_cast<std::uint32_t>(content.size());
+    const std::string_view stored = tweaks.stored ? std::string_view(*tweaks.stored) : content;
+    const std::uint32_t size = tweaks.size.value_or(static_cast<std::uint32_t>(content.size()));
+    const auto stored_size = static_cast<std::uint32_t>(stored.size());
     const std::uint32_t crc = tweaks.crc.value_or(crc_of(content));
     const bool open = tweaks.descriptor != ZipTweaks::Descriptor::None;
     const auto flags = static_cast<std::uint16_t>(tweaks.flags | (open ? 8 : 0));
@@ -62,17 +65,15 @@ class ZipBuilder {
     out_.raw("PK\3\4").number<std::uint16_t>(0).number(tweaks.local_flags.value_or(flags));
     out_.number(tweaks.local_method.value_or(tweaks.method)).number<std::uint32_t>(0);
     out_.number(tweaks.local_crc.value_or(open ? 0 : crc));
-    const std::uint32_t uncompressed = tweaks.uncompressed_size.value_or(size);
-    out_.number(tweaks.local_size.value_or(open ? 0 : size));
-    out_.number(tweaks.local_size.value_or(open ? 0 : uncompressed));
-    out_.number(static_cast<std::uint16_t>(local_name.size()));
+    out_.number(tweaks.local_size.value_or(open ? 0 : stored_size));
+    out_.number(tweaks.local_size.value_or(open ? 0 : size)).number(static_cast<std::uint16_t>(local_name.size()));
     const std::size_t extra_bytes = tweaks.padding.empty() ? 0 : tweaks.padding.size() + 4;
     out_.number(static_cast<std::uint16_t>(extra_bytes)).raw(local_name);
     if (extra_bytes > 0) out_.raw("FB").number(static_cast<std::uint16_t>(tweaks.padding.size())).raw(tweaks.padding);
-    out_.raw(content);
-    const Sizes sizes{size, uncompressed};
-    add_descriptor(tweaks, crc, sizes.or_both(tweaks.descriptor_size));
-    add_entry(name, tweaks, flags, crc, sizes.or_both(tweaks.central_size), tweaks.central_offset.value_or(offset));
+    out_.raw(stored);
+    add_descriptor(tweaks, crc, tweaks.descriptor_size.value_or(stored_size), tweaks.descriptor_size.value_or(size));
+    add_entry(name, tweaks, flags, crc, tweaks.central_size.value_or(stored_size), tweaks.central_size.value_or(size),
+              tweaks.central_offset.value_or(offset));
     ++entries_;
     return *this;
   }
@@ -98,37 +99,29 @@ class ZipBuilder {
   }
 
  private:
-  struct Sizes {
-    std::uint32_t stored = 0;
-    std::uint32_t uncompressed = 0;
-
-    Sizes or_both(std::optional<std::uint32_t> lie) const { return lie ? Sizes{*lie, *lie} : *this; }
-  };
-
-  void add_descriptor(const ZipTweaks& tweaks, std::uint32_t crc, const Sizes& sizes) {
+  void add_descriptor(const ZipTweaks& tweaks, std::uint32_t crc, std::uint32_t stored_size, std::uint32_t size) {
     using enum ZipTweaks::Descriptor;
     if (tweaks.descriptor == None) return;
     if (tweaks.descriptor != Plain32) out_.raw("PK\7\10");
     out_.number(crc);
     if (tweaks.descriptor == Signed64) {
-      out_.number<std::uint64_t>(sizes.stored).number<std::uint64_t>(sizes.uncompressed);
+      out_.number<std::uint64_t>(stored_size).number<std::uint64_t>(size);
     } else {
-      out_.number(sizes.stored).number(sizes.uncompressed);
+      out_.number(stored_size).number(size);
     }
   }
 
   void add_entry(std::string_view name, const ZipTweaks& tweaks, std::uint16_t flags, std::uint32_t crc,
-                 const Sizes& sizes, std::uint32_t offset) {
+                 std::uint32_t stored_size, std::uint32_t size, std::uint32_t offset) {
     constexpr std::uint32_t kFull = 0xffffffff;
     directory_.raw("PK\1\2").number<std::uint32_t>(0).number(flags).number(tweaks.method).number<std::uint32_t>(0);
-    directory_.number(crc).number(tweaks.zip64 ? kFull : sizes.stored);
-    directory_.number(tweaks.zip64 ? kFull : sizes.uncompressed);
+    directory_.number(crc).number(tweaks.zip64 ? kFull : stored_size).number(tweaks.zip64 ? kFull : size);
     directory_.number(static_cast<std::uint16_t>(name.size())).number<std::uint16_t>(tweaks.zip64 ? 28 : 0);
     directory_.number<std::uint16_t>(0).number(tweaks.disk).number<std::uint16_t>(0).number<std::uint32_t>(0);
     directory_.number(tweaks.zip64 ? kFull : offset).raw(name);
     if (tweaks.zip64) {
-      directory_.number<std::uint16_t>(1).number<std::uint16_t>(24).number<std::uint64_t>(sizes.uncompressed);
-      directory_.number<std::uint64_t>(sizes.stored).number<std::uint64_t>(offset);
+      directory_.number<std::uint16_t>(1).number<std::uint16_t>(24).number<std::uint64_t>(size);
+      directory_.number<std::uint64_t>(stored_size).number<std::uint64_t>(offset);
     }
   }
 

@@ -186,3 +186,35 @@ TEST_CASE("quantize refuses to replace a directory that may not be a model") {
   CHECK(is_one_error_line(outcome.err));
   CHECK(read_file(dir / "out" / "thesis.tex") == "years of work");
 }
+
+TEST_CASE("arrays of NumPy and archives of them are inputs like any other") {
+  const TempDir dir;
+  const std::string numpy = (data_dir() / "numpy").string() + "/";
+  const std::string out = (dir / "out.safetensors").string();
+  for (const char* name : {"stored.npz", "fortran_order.npy"}) {
+    CAPTURE(name);
+    // safetensors has no complex numbers of 16 bytes.
+    std::vector<std::string> arguments = {"convert", numpy + name, out, "--overwrite"};
+    const Outcome outcome = run_tool(arguments);
+    CAPTURE(outcome.err);
+    if (std::string(name) == "stored.npz") {
+      CHECK(outcome.exit_code == 2);
+      CHECK(contains(outcome.err, "complex128"));
+      continue;
+    }
+    CHECK(outcome.exit_code == 0);
+    CHECK(run_tool({"compare", numpy + name, out, "--min-sqnr", "300"}).exit_code == 0);
+  }
+  const Outcome info = run_tool({"info", numpy + "stored.npz"});
+  CHECK(info.exit_code == 0);
+  for (const char* part : {"NumPy archive", "arr_0", "t_complex128", "t_bool"}) {
+    CAPTURE(part);
+    CHECK(contains(info.out, part));
+  }
+  const json::Value value = parse_output(run_tool({"info", numpy + "big_endian.npy", "--json"}));
+  CHECK(text_at(value, {"input", "format"}) == "npy");
+  const Outcome refused = run_tool({"info", numpy + "objects.npy"});
+  CHECK(refused.exit_code == 6);
+  CHECK(is_one_error_line(refused.err));
+  CHECK(contains(refused.err, "Python objects"));
+}

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::int64_t kMaxThreads = 1024;
 constexpr const char* kCheckpointHelp =
-    "the checkpoint to read: a PyTorch, safetensors or GGUF file, or a directory as Hugging Face saves it";
+    "the checkpoint to read: a PyTorch, safetensors, GGUF or NumPy file, or a directory as Hugging Face saves it";
 
 struct VerbInfo {
   Verb verb;
@@ -64,10 +64,6 @@ void add_general(CLI::App& app, Options& options) {
             [&](const std::string& text) {
               options.threads = static_cast<int>(parse_integer("--threads", text, 1, kMaxThreads));
             });
-  add_value(app, kGeneral, "--root", "KEYS",
-            "where the tensors are in a file that holds more than one state dict, keys joined with dots; a single "
-            "dot: everything (default: found by itself)",
-            [&](const std::string& text) { options.open.root = text; });
 }
 
 void add_conversion(CLI::App& app, Options& options) {
@@ -111,6 +107,10 @@ void add_reading(CLI::App& app, Options& options) {
     add_value(app, kOutput, "--tensor", "NAME",
               "look into this tensor: its encoding, ranges of scales and zero points, a histogram, first values",
               [&](const std::string& text) { options.tensor = text; });
+    add_flag(app, kOutput, "--tree",
+             "show everything in the file as a tree: optimizers, counters, settings and objects beside the model; of "
+             "which --root KEYS reads a part",
+             options.tree);
   }
   if (options.verb == Verb::Validate) {
     app.footer("Exit code 4 if something is wrong with the checkpoint, 6 if it cannot be read at all.");
@@ -145,7 +145,7 @@ Error missing(std::string what, const std::string& hint) {
 }
 
 void check_paths(const Options& options, const std::string& hint) {
-  if (options.verb == Verb::Schemes) return;
+  if (options.verb >= Verb::Schemes) return;
   const bool compares = options.verb == Verb::Compare;
   const bool converts = options.verb <= Verb::Convert;
   if (options.in.empty()) throw missing(compares ? "ORIGINAL" : converts ? "IN" : "FILE", hint);
@@ -169,13 +169,17 @@ const VerbInfo& verb_named(int argc, const char* const* argv) {
                .hint = near.empty() ? kHint : near});
 }
 
-bool is_global(std::string_view word) {
-  return word == "-h" || word == "--help" || word == "--version";
+// A command line without a command.
+bool is_global(int argc, const char* const* argv) {
+  const auto is = [&](int i, std::string_view word) { return argc > i && argv[i] == word; };
+  return is(1, "-h") || is(1, "--help") || is(1, "--version") || is(1, "--limits") ||
+         (is(1, "--json") && is(2, "--limits"));
 }
 
 }  // namespace
 
 std::string_view to_string(Verb verb) noexcept {
+  if (verb == Verb::Limits) return "limits";
   return kVerbs[static_cast<std::size_t>(verb)].name;
 }
 
@@ -259,20 +263,27 @@ Options parse_args(int argc, const char* const* argv) {
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_help_flag("-h,--help", "print this text; after a command, its options")->group(kGeneral);
   app.set_version_flag("--version", std::string("mq-convert ") + kVersion, "print the version")->group(kGeneral);
-  const bool global = argc >= 2 && is_global(argv[1]);
+  const bool global = is_global(argc, argv);
   const VerbInfo* const chosen = global ? nullptr : &verb_named(argc, argv);
   CLI::App* command = &app;
   for (const VerbInfo& info : kVerbs) {
     CLI::App* const sub = app.add_subcommand(std::string(info.name), info.help);
     if (&info == chosen) command = sub;
   }
-  if (chosen != nullptr) {
+  if (chosen == nullptr) {
+    app.add_flag_callback(
+           "--limits", [&] { options.verb = Verb::Limits; },
+           "print how much inputs may ask for, and the options that change it")
+        ->group(kGeneral);
+    add_flag(app, kGeneral, "--json", "with --limits: print one JSON object instead of text", options.json);
+  } else {
     options.verb = chosen->verb;
     if (options.verb <= Verb::Convert) {
       add_conversion(*command, options);
     } else {
       add_reading(*command, options);
     }
+    if (options.verb != Verb::Schemes) add_input_options(*command, options);
     add_general(*command, options);
   }
   const std::string hint =

@@ -12,6 +12,8 @@
 
 namespace mq::tool {
 
+inline constexpr const char* kInput = "Input";
+inline constexpr const char* kLimits = "Limits";  // shown in one line, see help.cpp
 inline constexpr const char* kSelection = "Which tensors";
 inline constexpr const char* kEncoding = "How they are stored";
 inline constexpr const char* kOutput = "Output";
@@ -32,6 +34,7 @@ DType parse_type(std::string_view option, const std::string& text);
 // One of the words; its index.
 std::size_t parse_word(std::string_view option, const std::string& text, const std::vector<std::string_view>& words);
 
+void add_input_options(CLI::App& app, Options& options);
 void add_output_options(CLI::App& app, Options& options);
 void add_quantize_options(CLI::App& app, Options& options);
 

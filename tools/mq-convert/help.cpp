@@ -84,6 +84,10 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string name, CLI:
         app->get_options([&](const CLI::Option* o) { return o->get_group() == group && !o->get_positional(); });
     if (group.empty() || options.empty()) continue;
     out += '\n' + group + ":\n";
+    if (group == kLimits) {
+      out += entry("--max-NAME N", "how much the input may ask for; `mq-convert --limits` prints every NAME");
+      continue;
+    }
     for (const CLI::Option* option : options) out += entry(names_of(*option), option->get_description());
   }
   if (!app->get_footer().empty()) out += '\n' + app->get_footer() + '\n';

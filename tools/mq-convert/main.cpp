@@ -58,6 +58,10 @@ int run_conversion(Options& options, Console& console) {
 }
 
 int run_info(const Options& options, Console& console) {
+  if (options.tree) {
+    console.show("tree", Tree{list_contents(options.in, options.open)});
+    return console.finish(options.verb);
+  }
   const std::unique_ptr<Checkpoint> input = open_checkpoint(options.in, options.open);
   const Source source = describe(*input);
   if (options.tensor.empty()) {
@@ -72,7 +76,8 @@ int run_info(const Options& options, Console& console) {
 
 int run_compare(const Options& options, Console& console) {
   const std::unique_ptr<Checkpoint> original = open_checkpoint(options.in, options.open);
-  const std::unique_ptr<Checkpoint> quantized = open_checkpoint(options.out);
+  const std::unique_ptr<Checkpoint> quantized =
+      open_checkpoint(options.out, {.strict = options.open.strict, .limits = options.open.limits});
   Workers workers(options.threads);
   const Comparison comparison = compare(*original, *quantized, workers.executor);
   console.show("comparison", Compared{comparison});
@@ -94,6 +99,11 @@ int run_schemes(const Options& options, Console& console) {
   return console.finish(options.verb);
 }
 
+int run_limits(const Options& options, Console& console) {
+  console.show("limits", all_limits());
+  return console.finish(options.verb);
+}
+
 int run(Options& options, Console& console) {
   switch (options.verb) {
     case Verb::Quantize:
@@ -107,9 +117,11 @@ int run(Options& options, Console& console) {
     case Verb::Validate:
       return run_validate(options, console);
     case Verb::Schemes:
+      return run_schemes(options, console);
+    case Verb::Limits:
       break;
   }
-  return run_schemes(options, console);
+  return run_limits(options, console);
 }
 
 int run_command_line(int argc, char** argv, Console& console) {

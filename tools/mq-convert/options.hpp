@@ -10,7 +10,7 @@
 
 namespace mq::tool {
 
-enum class Verb { Quantize, Dequantize, Convert, Info, Compare, Validate, Schemes };
+enum class Verb { Quantize, Dequantize, Convert, Info, Compare, Validate, Schemes, Limits };
 
 struct Options {
   Verb verb = Verb::Info;
@@ -26,6 +26,7 @@ struct Options {
   bool dry_run = false;
 
   std::string tensor = {};  // info: the one to look into
+  bool tree = false;        // info: everything in the file
   std::optional<double> min_sqnr = {};
   std::optional<double> min_channel_sqnr = {};
 

@@ -9,6 +9,7 @@
 
 #include "mq/checkpoint.hpp"
 #include "mq/compare.hpp"
+#include "mq/contents.hpp"
 #include "mq/convert.hpp"
 #include "mq/plan.hpp"
 #include "mq/source.hpp"
@@ -35,6 +36,11 @@ struct InputSummary {
 struct Contents {
   const Checkpoint& checkpoint;
   const Source& source;
+};
+
+// Everything in a file, whatever part of it is the model.
+struct Tree {
+  std::vector<ContentNode> nodes;
 };
 
 struct PlanView {
@@ -64,6 +70,9 @@ json::Value to_json(const Result& result);
 std::string to_text(const Contents& contents, const Style& style);
 json::Value to_json(const Contents& contents);
 
+std::string to_text(const Tree& tree, const Style& style);
+json::Value to_json(const Tree& tree);
+
 std::string to_text(const Inspection& inspection, const Style& style);
 json::Value to_json(const Inspection& inspection);
 
@@ -75,6 +84,9 @@ json::Value to_json(const Validation& validation);
 
 std::string to_text(const std::vector<SchemeRow>& schemes, const Style& style);
 json::Value to_json(const std::vector<SchemeRow>& schemes);
+
+std::string to_text(std::span<const LimitInfo> limits, const Style& style);
+json::Value to_json(std::span<const LimitInfo> limits);
 
 // "left out: optimizer, 244 tensors, 1.9 GB; epoch = 12\n", or nothing.
 std::string left_out_line(std::span<const LeftOut> left_out);

@@ -1,0 +1,48 @@
+#include "src/narrow_part.hpp"
+
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <string>
+
+#include "mq/error.hpp"
+
+namespace mq {
+namespace {
+
+template <class From, class To, class Convert>
+void convert_all(std::span<const std::byte> bytes, std::span<std::byte> out, Convert&& convert) {
+  for (std::size_t i = 0; (i + 1) * sizeof(To) <= out.size(); ++i) {
+    From value;
+    std::memcpy(&value, bytes.data() + i * sizeof value, sizeof value);
+    const To converted = convert(value);
+    std::memcpy(out.data() + i * sizeof converted, &converted, sizeof converted);
+  }
+}
+
+template <class To>
+void narrow_zero_points(std::span<const std::byte> bytes, std::span<std::byte> out, std::string_view name) {
+  convert_all<std::int64_t, To>(bytes, out, [&](std::int64_t value) {
+    using Range = std::numeric_limits<To>;
+    if (value >= Range::min() && value <= Range::max()) return static_cast<To>(value);
+    throw Error({.code = ErrorCode::Corrupt,
+                 .message = "zero point that is no code",
+                 .tensor = std::string(name),
+                 .expected = std::to_string(Range::min()) + " to " + std::to_string(Range::max()),
+                 .found = std::to_string(value)});
+  });
+}
+
+}  // namespace
+
+void narrow_part(DType from, std::span<const std::byte> bytes, DType to, std::span<std::byte> out,
+                 std::string_view name) {
+  if (from == DType::Float64 && to == DType::Float32) {
+    return convert_all<double, float>(bytes, out, [](double value) { return static_cast<float>(value); });
+  }
+  if (from == DType::Int64 && to == DType::Int8) return narrow_zero_points<std::int8_t>(bytes, out, name);
+  if (from == DType::Int64 && to == DType::UInt8) return narrow_zero_points<std::uint8_t>(bytes, out, name);
+  throw Error(ErrorCode::Internal, "a part of a type that is not converted");
+}
+
+}  // namespace mq
