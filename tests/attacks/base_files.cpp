@@ -10,6 +10,7 @@
 namespace mq::attacks {
 namespace {
 
+using namespace std::string_literals;
 using test::PickleBuilder;
 
 // A checkpoint of every kind of record and value, whose pickle has no checksum: damage reaches the pickle machine.
@@ -49,6 +50,12 @@ std::string gguf_of_everything() {
   return file.bytes();
 }
 
+std::string numpy_array() {
+  std::string header = "{'descr': '>f8', 'fortran_order': True, 'shape': (3, 2), }";
+  header.resize(117, ' ');
+  return "\x93NUMPY\1\0v\0"s + header + "\n" + std::string(48, 'n');
+}
+
 std::string fixture_bytes(std::string_view name) {
   return test::read_file(test::data_dir() / "pt" / name);
 }
@@ -66,6 +73,7 @@ std::vector<BaseFile> base_files() {
       {"torch-stream", test::TorchStream::good().bytes()},
       {"torch-tar", test::TorchTar::good().bytes(), false},  // the blocks of zeros at its end are not needed
       {"gguf-everything", gguf_of_everything(), false},      // nor is the padding
+      {"numpy", numpy_array()},
       {"safetensors-one", test::safetensors_bytes(R"({"w":{"dtype":"U8","shape":[3],"data_offsets":[0,3]}})", "abc")},
       {"safetensors-everything",
        test::safetensors_bytes(

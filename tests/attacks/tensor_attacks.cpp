@@ -200,6 +200,87 @@ void add_stores(Attacks& attacks) {
   attacks.add_pickle("storage-alone", good_dict_with("(S'storage'\nctorch\nFloatStorage\nS'0'\nS'cpu'\nK\x06tQ"));
 }
 
+// A tensor of indices that is expanded: a few numbers of the file seen as any number of them.
+std::string expanded(std::int64_t count, std::initializer_list<std::int64_t> before = {}) {
+  PickleBuilder p;
+  p.global("torch._utils", "_rebuild_tensor_v2").mark().storage({"IntStorage", "0", 6}).integer(0).mark();
+  for (const std::int64_t size : before) p.integer(size);
+  p.integer(count).tuple().mark();
+  for (std::size_t i = 0; i < before.size(); ++i) p.integer(0);
+  return p.integer(0).tuple().boolean(false).none().tuple().reduce().bytes();
+}
+
+void add_sparse(Attacks& attacks) {
+  const auto sparse = [&](const char* name, const std::string& layout, const std::string& data, std::int64_t rows) {
+    PickleBuilder p;
+    p.proto().empty_dict().text("w").global("torch._utils", "_rebuild_sparse_tensor").mark().text(layout);
+    p.mark().raw(data).integers({rows, 4}).tuple().tuple().reduce().setitem();
+    attacks.add_pickle(name, p);
+  };
+  const auto values = [](std::int64_t count) {
+    PickleBuilder p;
+    return p.tensor({"FloatStorage", "1", 6}, 0, {count}, {0}).bytes();
+  };
+  constexpr std::int64_t kMany = std::int64_t{1} << 40;
+  sparse("sparse-sound", "torch.sparse_coo", expanded(3, {2}) + values(3), 4);
+  sparse("sparse-of-no-entries", "torch.sparse_coo", expanded(0, {2}) + values(0), 4);
+  sparse("sparse-entries-expanded", "torch.sparse_coo", expanded(kMany, {2}) + values(kMany), 4);
+  sparse("sparse-entries-and-values-differ", "torch.sparse_coo", expanded(3, {2}) + values(4), 4);
+  sparse("sparse-pointers-expanded", "torch.sparse_csr", expanded(kMany + 1) + expanded(3) + values(3), kMany);
+  sparse("sparse-indices-expanded", "torch.sparse_csr", expanded(5) + expanded(kMany) + values(kMany), 4);
+  sparse("sparse-layout-unknown", "torch.sparse_evil", expanded(5) + expanded(3) + values(3), 4);
+  // An array in the pickle: of 65 dimensions, and of more elements than it has bytes.
+  const auto array = [&](const char* name, const std::vector<std::int64_t>& shape) {
+    PickleBuilder p = good_dict();
+    p.text("x").global("torch._utils", "_rebuild_device_tensor_from_numpy").mark();
+    p.global("numpy._core.numeric", "_frombuffer")
+        .mark()
+        .raw(
+            "C\x04"
+            "abcd")
+        .global("numpy", "dtype")
+        .mark();
+    p.text("f4").boolean(false).boolean(true).tuple().reduce().mark();
+    for (const std::int64_t size : shape) p.integer(size);
+    p.tuple().text("C").tuple().reduce().global("torch", "float32").text("cpu").boolean(false).tuple().reduce();
+    attacks.add_pickle(name, p.setitem());
+  };
+  array("array-sound", {1});
+  array("array-shape-too-large", {2});
+  array("array-shape-negative", {-1});
+  array("array-shape-overflows", {kHuge, kHuge});
+  array("array-shape-overflows-behind-zero", {0, kHuge, kHuge});
+  array("array-rank-65", std::vector<std::int64_t>(65, 1));
+  array("array-rank-100000", std::vector<std::int64_t>(100'000, 1));
+}
+
+// (torch.per_channel_affine, scales, zero points, axis) around integers.
+void add_quantized(Attacks& attacks) {
+  const auto quantized = [&](const char* name, const std::string& parameters, std::int64_t size = 6) {
+    PickleBuilder p;
+    p.proto()
+        .empty_dict()
+        .text("w")
+        .global("torch._utils", "_rebuild_qtensor")
+        .mark()
+        .storage({"QInt32Storage", "0", 6});
+    p.integer(0).integers({size}).integers({1}).raw(parameters).boolean(false).none().tuple().reduce();
+    attacks.add_pickle(name, p.setitem());
+  };
+  const std::string scale = "G?\xe0" + std::string(6, '\0'), six = "](K\1K\1K\1K\1K\1K\1e";
+  quantized("quantized-sound", "(ctorch\nper_tensor_affine\n" + scale + "K\3t");
+  quantized("quantized-scheme-unknown", "(ctorch\nper_evil_affine\n" + scale + "K\3t");
+  quantized("quantized-scheme-foreign", "(cevil\nper_tensor_affine\n" + scale + "K\3t");
+  quantized("quantized-scheme-a-text", "(S'per_tensor_affine'\n" + scale + "K\3t");
+  quantized("quantized-parameters-none", "N");
+  quantized("quantized-parameters-too-few", "(ctorch\nper_tensor_affine\n" + scale + "t");
+  quantized("quantized-scale-a-text", "(ctorch\nper_tensor_affine\nS'x'\nK\3t");
+  quantized("quantized-axis-too-large", "(ctorch\nper_channel_affine\n" + six + six + "K\1t");
+  quantized("quantized-axis-negative", "(ctorch\nper_channel_affine\n]]J\xff\xff\xff\xfft");
+  quantized("quantized-channels-too-few", "(ctorch\nper_channel_affine\n]]K" + std::string(1, '\0') + "t");
+  quantized("quantized-view-too-long", "(ctorch\nper_tensor_affine\n" + scale + "K\3t", 7);
+}
+
 }  // namespace
 
 std::vector<Attack> tensor_attacks() {
@@ -209,6 +290,8 @@ std::vector<Attack> tensor_attacks() {
   add_arguments(attacks);
   add_persistent_ids(attacks);
   add_stores(attacks);
+  add_sparse(attacks);
+  add_quantized(attacks);
   return std::move(attacks).take();
 }
 

@@ -58,8 +58,10 @@ void skip_value(Cursor& cursor, std::uint32_t type, int depth = 0) {
   } else if (type == 9) {
     const auto element = cursor.number<std::uint32_t>();
     const auto count = cursor.number<std::uint64_t>();
-    for (std::uint64_t i = 0; i < count && !cursor.failed() && cursor.left() > 0 && depth < 2; ++i) {
+    for (std::uint64_t i = 0; i < count && !cursor.failed() && depth < 2; ++i) {
+      const std::size_t left = cursor.left();
       skip_value(cursor, element, depth + 1);
+      if (cursor.left() == left) break;
     }
   } else if (type < kBytes.size()) {
     cursor.take(kBytes[type]);

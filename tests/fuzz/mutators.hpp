@@ -42,6 +42,10 @@ std::string mutate_tar(std::string_view archive, std::size_t max_bytes, Random& 
 std::string mutate_gguf(std::string_view file, std::size_t max_bytes, Random& random);
 // Bytes of the pickle at the beginning of a text, its STOP included; all of it if there is none.
 std::size_t pickle_bytes(std::string_view text);
+// An array of NumPy: its header, whose length is made right, or its data. An archive of them as mutate_zip.
+std::string mutate_numpy(std::string_view file, std::size_t max_bytes, Random& random);
+// Without knowledge of any format.
+std::string mutate_plain(std::string_view file, std::size_t max_bytes, Random& random);
 // Whichever of these fits how the file begins.
 std::string mutate_checkpoint(std::string_view file, std::size_t max_bytes, Random& random);
 

@@ -30,6 +30,8 @@ options_of() {
     pickle) echo "-dict=$here/pickle.dict -max_len=4096" ;;
     gguf) echo "-dict=$here/gguf.dict -max_len=8192" ;;
     torch_legacy | torch_tar) echo "-dict=$here/pickle.dict -max_len=16384" ;;
+    inflate) echo "-max_len=2048" ;;
+    numpy) echo "-dict=$here/numpy.dict -max_len=4096" ;;
     safetensors) echo "-dict=$here/safetensors.dict -max_len=4096" ;;
     convert) echo "-dict=$here/safetensors.dict -max_len=12288" ;;
     *) echo "-dict=$here/zip.dict -max_len=12288" ;;
