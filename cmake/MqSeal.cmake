@@ -15,7 +15,7 @@
 # It costs that an archive of one member is linked whole; users who mind link with --gc-sections.
 # Sanitizers register globals by group: there mq::mq is the plain engine.
 function(mq_seal engine)
-  if(MQ_SANITIZE)
+  if(MQ_INSTRUMENTED)
     set(interface ${engine})
   else()
     get_property(isa_targets GLOBAL PROPERTY MQ_ISA_TARGETS)

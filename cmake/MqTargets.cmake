@@ -1,6 +1,17 @@
 # What every target of this project is compiled with. Flags belong to targets, never to the directory.
 find_package(Threads REQUIRED)
 
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES CXX)
+
+# Whether objects hold what only a program of the same kind can link.
+if(MQ_SANITIZE OR MQ_TSAN)
+  set(MQ_INSTRUMENTED ON)
+endif()
+if(MQ_SANITIZE AND MQ_TSAN)
+  message(FATAL_ERROR "MQ_SANITIZE and MQ_TSAN exclude each other")
+endif()
+
 # Language, arithmetic and warnings for a target of this project; it may include any header of the source tree.
 function(mq_internal target)
   target_compile_features(${target} PUBLIC cxx_std_20)
@@ -22,8 +33,41 @@ function(mq_internal target)
     # GCC takes its own instrumentation for paths without a value, in the standard library's headers too.
     target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     target_link_options(${target} PUBLIC -fsanitize=address,undefined)
-    target_compile_definitions(${target} PRIVATE _GLIBCXX_ASSERTIONS)
+  elseif(MQ_TSAN)
+    target_compile_options(${target} PRIVATE -fsanitize=thread -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=thread)
   endif()
+  mq_harden(${target})
+endfunction()
+
+# What turns a bug of ours into a clean end: checked element access, checked copies, canaries, no jumps into the middle
+# of functions, and in programs no writable tables of functions.
+function(mq_harden target)
+  target_compile_definitions(${target} PRIVATE _GLIBCXX_ASSERTIONS)
+  target_compile_options(${target} PRIVATE -fstack-protector-strong)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    target_compile_options(${target} PRIVATE -fcf-protection)
+  endif()
+  # The sanitizers have their own; without optimization it has no effect but a warning.
+  if(NOT MQ_INSTRUMENTED)
+    target_compile_options(${target} PRIVATE "$<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2>")
+  endif()
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "EXECUTABLE")
+    target_link_options(${target} PRIVATE -Wl,-z,relro,-z,now,-z,noexecstack)
+  endif()
+endfunction()
+
+# Counts, for libFuzzer, the edges that an input reaches. Programs that are no fuzzers run the same objects: what the
+# counters call is there but does nothing. Kernels are left alone: their loops would drown what the readers do.
+function(mq_instrument target)
+  if(NOT MQ_FUZZ)
+    return()
+  endif()
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang" OR NOT MQ_SANITIZE)
+    message(FATAL_ERROR "MQ_FUZZ needs Clang and MQ_SANITIZE: cmake --preset fuzz")
+  endif()
+  target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
 endfunction()
 
 # A kernel table for one instruction set: kernels/isa/<name>.cpp with its own flags.
@@ -31,7 +75,8 @@ function(mq_add_isa name)
   add_library(mq_isa_${name} OBJECT ${PROJECT_SOURCE_DIR}/kernels/isa/${name}.cpp)
   mq_internal(mq_isa_${name})
   mq_use(mq_isa_${name} xsimd)
-  target_compile_options(mq_isa_${name} PRIVATE -O2 -fno-exceptions ${ARGN})
+  # Their callers have checked what they are given, and their small functions would pay for a canary each.
+  target_compile_options(mq_isa_${name} PRIVATE -O2 -fno-exceptions -fno-stack-protector ${ARGN})
   target_sources(mq PRIVATE $<TARGET_OBJECTS:mq_isa_${name}>)
   set_property(GLOBAL APPEND PROPERTY MQ_ISA_TARGETS mq_isa_${name})
 endfunction()

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <mutex>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -104,7 +105,7 @@ class SparseElements final : public ElementSource {
     read_place(part.place, part.dtype, 0, part.numel, bytes);
     std::vector<std::int64_t> out(static_cast<std::size_t>(part.numel));
     if (width == 8) {
-      std::memcpy(out.data(), bytes.data(), bytes.size());
+      std::ranges::copy(bytes, std::as_writable_bytes(std::span(out)).begin());
       return out;
     }
     for (std::size_t i = 0; i < out.size(); ++i) {
@@ -184,14 +185,19 @@ class SparseElements final : public ElementSource {
 }  // namespace
 
 std::shared_ptr<const ElementSource> make_sparse_elements(SparseParts parts) {
-  if (parts.entries > kMaxSparseEntries / std::max<std::int64_t>(1, parts.block_rows)) {
+  const auto require = [&](const char* what, std::int64_t most, std::int64_t found) {
+    if (found <= most) return;
     throw Error({.code = ErrorCode::Limit,
-                 .message = "entries of a sparse tensor",
+                 .message = std::string(what) + " of a sparse tensor",
                  .file = parts.source,
                  .tensor = parts.tensor,
-                 .expected = "at most " + std::to_string(kMaxSparseEntries),
-                 .found = std::to_string(parts.entries)});
-  }
+                 .expected = "at most " + std::to_string(most),
+                 .found = std::to_string(found)});
+  };
+  require("entries", kMaxSparseEntries / std::max<std::int64_t>(1, parts.block_rows), parts.entries);
+  // Both are read as a whole, and a view may make a few stored numbers into any number of them.
+  require("pointers", kMaxSparseIndices, parts.pointers.numel);
+  require("indices", kMaxSparseIndices, parts.indices.numel);
   return std::make_shared<SparseElements>(std::move(parts));
 }
 

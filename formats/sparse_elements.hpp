@@ -39,10 +39,12 @@ struct SparseParts {
 
 // Entries of a sparse tensor: their places are held in memory once the tensor is read.
 inline constexpr std::int64_t kMaxSparseEntries = std::int64_t{1} << 23;
+// Their indices, of all dimensions, and the pointers of compressed layouts.
+inline constexpr std::int64_t kMaxSparseIndices = 2 * kMaxSparseEntries;
 
 // The caller has checked that the shapes fit each other. Indices are checked when the first element is read: Corrupt if
 // one lies outside, or pointers do not rise from 0 to the number of entries. Entries of one place are added in their
-// order, as torch does. Throws: Limit for more than kMaxSparseEntries.
+// order, as torch does. Throws: Limit for more than the constants above.
 std::shared_ptr<const ElementSource> make_sparse_elements(SparseParts parts);
 
 }  // namespace mq::formats

@@ -109,9 +109,12 @@ Callable callable(const pickle::Global& global) noexcept {
 }
 
 bool may_be_called(const pickle::Global& global) noexcept {
-  // A dotted name leads from one module through its attributes to another: torch.serialization, "os.system".
-  const std::string_view::size_type dot = global.name.find('.');
-  if (dot != std::string_view::npos && is_python_library(global.name.substr(0, dot))) return false;
+  // A dotted name leads from one module through its attributes to another: torch, "serialization.os.system".
+  std::string_view rest = global.name;
+  for (std::size_t dot = rest.find('.'); dot != std::string_view::npos; dot = rest.find('.')) {
+    if (is_python_library(rest.substr(0, dot))) return false;
+    rest.remove_prefix(dot + 1);
+  }
   return !is_python_library(global.module.substr(0, global.module.find('.'))) ||
          is_plain_value(global.module, global.name);
 }

@@ -99,6 +99,14 @@ class Reader {
     if (!array->dtype || *array->dtype != arguments.dtype(args[1])) {
       arguments.fail(ErrorCode::Unsupported, "a tensor that is converted when it is loaded is not read", array->type);
     }
+    if (array->shape.size() > values_.limits().rank) {
+      refuse_limit(values_.limits(), &Limits::rank,
+                   {.message = "dimensions of a tensor",
+                    .file = values_.source(),
+                    .tensor = named.name,
+                    .offset = values_.graph().offset(call.node),
+                    .found = std::to_string(array->shape.size())});
+    }
     StridedView view{.shape = array->shape, .strides = Shape(array->shape.size(), 1)};
     std::int64_t stride = 1;
     for (std::size_t i = 0; i < view.shape.size(); ++i) {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <limits>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -167,6 +168,9 @@ class TarBacking final : public torch::Backing {
     }
     const std::int64_t numel = member.integers(1)[0];
     if (numel < 0) member.fail(ErrorCode::Corrupt, "elements of a storage", "0 or more", std::to_string(numel));
+    if (numel > std::numeric_limits<std::int64_t>::max() / info(*type->dtype).block_bytes) {
+      member.fail(ErrorCode::Limit, "storage of more than 2^63 - 1 bytes");
+    }
     const std::int64_t size_bytes = bytes_of(*type->dtype, numel);
     const std::uint64_t first = member.skip(static_cast<std::uint64_t>(size_bytes));
     const std::string& name = names_.emplace_back(*std::move(key));

@@ -1,5 +1,6 @@
 #include "formats/torch_tensors.hpp"
 
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -82,7 +83,11 @@ StorageUse storage_use(const Arguments& arguments, NodeId persistent_id) {
   StorageUse use{.storage = {.key = graph.text(fields[2]), .class_name = type->name, .untyped = type->untyped},
                  .type = *type};
   use.storage.numel = arguments.index(fields[4], "length of a storage");
-  use.storage.size_bytes = bytes_of(type->dtype.value_or(DType::UInt8), use.storage.numel);
+  const DType element = type->dtype.value_or(DType::UInt8);
+  if (use.storage.numel > std::numeric_limits<std::int64_t>::max() / info(element).block_bytes) {
+    arguments.fail(ErrorCode::Limit, "storage of more than 2^63 - 1 bytes");
+  }
+  use.storage.size_bytes = bytes_of(element, use.storage.numel);
   use.numel = use.storage.numel;
   if (fields.size() == 6 && graph.kind(fields[5]) != Kind::None) {
     const auto slice = arguments.tuple(fields[5], "slice of a storage");

@@ -23,7 +23,7 @@ while [ $# -gt 0 ]; do
 done
 
 setup=()
-[[ $preset == *-clang ]] && setup+=(--with-clang)
+[[ $preset == *-clang || $preset == tsan ]] && setup+=(--with-clang)
 [[ $preset == aarch64 ]] && setup+=(--with-cross)
 tools/setup.sh "${setup[@]}"
 . tools/build_env.sh

@@ -61,22 +61,6 @@ void check(const std::vector<Case>& cases) {
 
 }  // namespace
 
-TEST_CASE("gguf: versions, byte orders and counts that are not read are refused") {
-  const ErrorCode unsupported = ErrorCode::Unsupported;
-  check({
-      {[](auto& f) { f.version = 1; }, "found 1 (convert the model again with a current tool)", unsupported},
-      {[](auto& f) { f.version = 0; }, "expected version 2 or 3, found 0", unsupported},
-      {[](auto& f) { f.version = 4; }, "expected version 2 or 3, found 4", unsupported},
-      {[](auto& f) { f.version = 0x03000000; }, "big-endian GGUF is not read", unsupported},
-      {[](auto& f) { f.tensor_count = -1; }, "number of tensors: expected at most"},
-      {[](auto& f) { f.tensor_count = kHuge; }, "that the file has room for"},
-      {[](auto& f) { f.value_count = -1; }, "number of key-values"},
-      {[](auto& f) { f.value_count = kHuge; }, "number of key-values"},
-      {[](auto& f) { f.tensor_count = 3; }, ""},
-      {[](auto& f) { f.value_count = 5; }, ""},
-  });
-}
-
 TEST_CASE("gguf: bad key-values are refused") {
   check({
       {[](auto& f) { f.text("", "x"); }, "empty key"},
@@ -95,22 +79,6 @@ TEST_CASE("gguf: bad key-values are refused") {
       {[](auto& f) { f.array("k", 8, 1, raw<std::uint64_t>(1 << 29)); }, "truncated"},
       {[](auto& f) { f.array("k", 13, 1, "x"); }, "unknown type of the value of k"},
       {[](auto& f) { f.array("k", 9, 1, ""); }, "arrays of arrays are not read", ErrorCode::Unsupported},
-  });
-}
-
-TEST_CASE("gguf: alignments that are no power of two up to 1 MiB are refused") {
-  const auto set = [](std::uint32_t type, std::string bytes) {
-    return [=](GgufBuilder& f) { f.values.back() = test::gguf_string("general.alignment") + raw(type) + bytes; };
-  };
-  check({
-      {set(4, raw<std::uint32_t>(0)), "bad general.alignment: expected a power of two up to 1048576, found 0"},
-      {set(4, raw<std::uint32_t>(24)), "found 24"},
-      {set(4, raw<std::uint32_t>(2 << 20)), "found 2097152"},
-      {set(10, raw<std::uint64_t>(32)), "bad type of general.alignment: expected u32, found u64 numbers"},
-      {set(8, test::gguf_string("32")), "bad type of general.alignment"},
-      // Another alignment than that of the data moves the second tensor.
-      {set(4, raw<std::uint32_t>(64)),
-       "offset of a tensor that does not follow the one before: expected 128, found 96"},
   });
 }
 
@@ -146,20 +114,6 @@ TEST_CASE("gguf: bad tensor entries are refused with the name of the tensor") {
       {last([](auto& t) { t.offset = 0; }), "expected 96, found 0"},
       {[](auto& f) { f.tensors.front().offset = 32; }, "tensor a.weight: offset of a tensor"},
   });
-}
-
-TEST_CASE("gguf: sums of sizes beyond 64 bits are refused") {
-  GgufBuilder file;
-  for (int i = 0; i < 3; ++i) {
-    file.tensors.push_back({.name = std::to_string(i),
-                            .ne = {0x7fffffffffffffff},
-                            .type = 24,
-                            .data = "",
-                            .offset = i == 0 ? 0 : 0x8000000000000000});
-  }
-  const test::TempDir dir;
-  test::write_file(dir / "m", file.bytes());
-  CHECK(test::message_of([&] { open_checkpoint(dir / "m"); }).find("more bytes than 2^64") != std::string::npos);
 }
 
 TEST_CASE("gguf: types that are retired, foreign or unknown are refused by name") {
@@ -218,27 +172,5 @@ TEST_CASE("gguf: a file cut at any length is an error, but for the final padding
   for (std::size_t length = 0; length <= whole.size(); ++length) {
     CAPTURE(length);
     CHECK(opens(dir / "m", std::string_view(whole).substr(0, length)) == (length >= needed));
-  }
-}
-
-TEST_CASE(
-    "gguf: a file with any bit flipped, byte deleted or replaced is an error or another valid file, never a crash") {
-  const test::TempDir dir;
-  const std::string whole = good().bytes();
-  const std::size_t header = good().header().size();
-  for (std::size_t i = 0; i < header; ++i) {
-    std::string shorter = whole;
-    shorter.erase(i, 1);
-    opens(dir / "m", shorter);
-    for (int bit = 0; bit < 8; ++bit) {
-      std::string damaged = whole;
-      damaged[i] = static_cast<char>(damaged[i] ^ (1 << bit));
-      opens(dir / "m", damaged);
-    }
-    for (const char replacement : {'\x00', '\x7f', '\x80', '\xff'}) {
-      std::string damaged = whole;
-      damaged[i] = replacement;
-      opens(dir / "m", damaged);
-    }
   }
 }

@@ -132,64 +132,14 @@ TEST_CASE("safetensors: sizes that contradict the file are refused") {
   }
 }
 
-TEST_CASE("safetensors: a header that is not the JSON it should be is refused") {
-  const test::TempDir dir;
-  using namespace std::string_literals;
-  constexpr std::string_view kGood = R"({"dtype":"U8","shape":[4],"data_offsets":[0,4]})";
-  const std::string good(kGood);
-  for (const std::string& json : {
-           "{\"x\":" + good,                                                         // truncated
-           "{\"x\":" + good + "}x",                                                  // stray bytes
-           "{\"x\":" + good + "}" + std::string(3, '\0'),                            // padded with NUL
-           "\xef\xbb\xbf{\"x\":" + good + "}",                                       // byte order mark
-           "{\"x\xff\":" + good + "}",                                               // not UTF-8
-           "{\"x\":" + good + ",\"x\":" + good + "}",                                // name twice
-           "{\"x\":" + good + ",\"\\u0078\":" + good + "}",                          // the same, escaped
-           "{\"__metadata__\":{},\"__metadata__\":{},\"x\":" + good + "}",           //
-           "{\"__metadata__\":{\"k\":\"1\",\"\\u006b\":\"2\"},\"x\":" + good + "}",  // metadata key twice
-           R"({"__metadata__":{"k":1}})"s, R"({"__metadata__":{"k":null}})"s, R"({"__metadata__":[]})"s,
-           R"({"__metadata__":"k"})"s, R"({"__metadata__":{"k":{}}})"s, R"({"x":null})"s, R"({"x":1})"s,
-           R"({"x":"y"})"s, "{\"x\":{\"a\":" + std::string(200, '[') + std::string(200, ']') + "}}",  // nested too deep
-       }) {
-    CAPTURE(json);
-    CHECK(test::code_of([&] { open_bytes(dir, safetensors_bytes(json, "dddd")); }) == ErrorCode::Corrupt);
-  }
-  CHECK(test::error_of([&] { open_bytes(dir, safetensors_bytes("[]")); }));
-  CHECK(test::error_of([&] { open_bytes(dir, safetensors_bytes("3")); }));
-}
-
-TEST_CASE("safetensors: an entry with a wrong, missing, repeated or superfluous member is refused, naming the tensor") {
+TEST_CASE("safetensors: an error about an entry names the tensor and where the header went wrong") {
   const test::TempDir dir;
   for (const char* entry : {
-           R"({"dtype":"u8","shape":[4],"data_offsets":[0,4]})",
            R"({"dtype":"Q4","shape":[4],"data_offsets":[0,4]})",
-           R"({"dtype":8,"shape":[4],"data_offsets":[0,4]})",
-           R"({"dtype":null,"shape":[4],"data_offsets":[0,4]})",
-           R"({"dtype":"U8","shape":[-4],"data_offsets":[0,4]})",
-           R"({"dtype":"U8","shape":[-0],"data_offsets":[0,4]})",
            R"({"dtype":"U8","shape":[4.0],"data_offsets":[0,4]})",
-           R"({"dtype":"U8","shape":[4e0],"data_offsets":[0,4]})",
-           R"({"dtype":"U8","shape":["4"],"data_offsets":[0,4]})",
-           R"({"dtype":"U8","shape":[[4]],"data_offsets":[0,4]})",
-           R"({"dtype":"U8","shape":[true],"data_offsets":[0,4]})",
-           R"({"dtype":"U8","shape":[18446744073709551616],"data_offsets":[0,4]})",
-           R"({"dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,4]})",
-           R"({"dtype":"U8","shape":4,"data_offsets":[0,4]})",
-           R"({"dtype":"U8","shape":[4],"data_offsets":[0,4,4]})",
            R"({"dtype":"U8","shape":[4],"data_offsets":[0]})",
-           R"({"dtype":"U8","shape":[4],"data_offsets":[]})",
-           R"({"dtype":"U8","shape":[4],"data_offsets":[0,4.0]})",
-           R"({"dtype":"U8","shape":[4],"data_offsets":{"0":4}})",
-           R"({"dtype":"U8","shape":[4]})",
            R"({"dtype":"U8","data_offsets":[0,4]})",
-           R"({"shape":[4],"data_offsets":[0,4]})",
-           R"({})",
-           R"({"dtype":"U8","dtype":"U8","shape":[4],"data_offsets":[0,4]})",
-           R"({"dtype":"U8","shape":[4],"shape":[4],"data_offsets":[0,4]})",
-           R"({"dtype":"U8","shape":[4],"data_offsets":[0,4],"data_offsets":[0,4]})",
-           R"(["U8",[4]])",
            R"(["U8",[4],[0,4],1])",
-           R"([[4],"U8",[0,4]])",
        }) {
     CAPTURE(entry);
     const auto error = test::error_of([&] { open_bytes(dir, one_tensor(entry, 4)); });
@@ -201,32 +151,6 @@ TEST_CASE("safetensors: an entry with a wrong, missing, repeated or superfluous 
   }
 }
 
-TEST_CASE("safetensors: tensors must cover the data exactly, each byte once") {
-  const test::TempDir dir;
-  const auto two = [&](std::string_view a, std::string_view b, std::size_t bytes) {
-    const std::string json = R"({"a":{"dtype":"U8","shape":[2],"data_offsets":)" + std::string(a) +
-                             R"(},"b":{"dtype":"U8","shape":[2],"data_offsets":)" + std::string(b) + "}}";
-    return test::code_of([&] { open_bytes(dir, safetensors_bytes(json, std::string(bytes, 'd'))); });
-  };
-  CHECK_FALSE(two("[0,2]", "[2,4]", 4));
-  CHECK_FALSE(two("[2,4]", "[0,2]", 4));
-  CHECK(two("[1,3]", "[3,5]", 5) == ErrorCode::Corrupt);  // hole at the start
-  CHECK(two("[0,2]", "[3,5]", 5) == ErrorCode::Corrupt);  // hole in the middle
-  CHECK(two("[0,2]", "[1,3]", 3) == ErrorCode::Corrupt);  // overlap
-  CHECK(two("[0,2]", "[0,2]", 2) == ErrorCode::Corrupt);  // the same range twice
-  CHECK(two("[0,2]", "[4,2]", 4) == ErrorCode::Corrupt);  // ends before it begins
-  CHECK(two("[0,2]", "[2,3]", 3) == ErrorCode::Corrupt);  // too few bytes for the shape
-  CHECK(two("[0,2]", "[2,5]", 5) == ErrorCode::Corrupt);  // too many
-  CHECK(two("[0,2]", "[2,4]", 3) == ErrorCode::Corrupt);  // data missing
-  CHECK(two("[0,2]", "[2,4]", 5) == ErrorCode::Corrupt);  // data left over
-  CHECK(test::code_of([&] { open_bytes(dir, safetensors_bytes("{}", "d")); }) == ErrorCode::Corrupt);
-  CHECK(test::code_of([&] {
-          open_bytes(dir, safetensors_bytes(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
-                                            R"("e":{"dtype":"U8","shape":[0],"data_offsets":[1,1]}})",
-                                            "dd"));
-        }) == ErrorCode::Corrupt);  // an empty tensor in the wrong place
-}
-
 TEST_CASE("safetensors: an error about data says where, what was expected and what was found") {
   const test::TempDir dir;
   const std::string bytes = one_tensor(R"({"dtype":"F32","shape":[2],"data_offsets":[0,7]})", 7);
@@ -236,21 +160,6 @@ TEST_CASE("safetensors: an error about data says where, what was expected and wh
   CHECK(error->details().offset == bytes.size() - 7);
   CHECK(error->details().expected == "8 bytes");
   CHECK(error->details().found == "7");
-}
-
-TEST_CASE("safetensors: shapes that overflow or do not fill whole bytes are refused") {
-  const test::TempDir dir;
-  const auto code = [&](std::string_view entry) {
-    return test::code_of([&] { open_bytes(dir, one_tensor(entry, 4)); });
-  };
-  CHECK(code(R"({"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,4]})") == ErrorCode::Limit);
-  CHECK(code(R"({"dtype":"U8","shape":[1099511627776,1099511627776,0],"data_offsets":[0,0]})") == ErrorCode::Limit);
-  CHECK(code(R"({"dtype":"F64","shape":[4611686018427387904],"data_offsets":[0,4]})") == ErrorCode::Limit);
-  CHECK(code(R"({"dtype":"F4","shape":[7],"data_offsets":[0,4]})") == ErrorCode::Corrupt);
-  CHECK(code(R"({"dtype":"F6_E2M3","shape":[5],"data_offsets":[0,4]})") == ErrorCode::Corrupt);
-  std::string rank = "1";
-  for (int i = 0; i < 64; ++i) rank += ",1";
-  CHECK(code(R"({"dtype":"U8","shape":[)" + rank + R"(],"data_offsets":[0,1]})") == ErrorCode::Limit);
 }
 
 TEST_CASE("safetensors: control characters and paths in names stay names") {
@@ -272,14 +181,16 @@ TEST_CASE("safetensors: it holds no parts to choose from") {
   CHECK_NOTHROW(open_checkpoint(path, {.root = "."}));
 }
 
-TEST_CASE("safetensors: a file that changes after it was opened is an error, not other data") {
+TEST_CASE("safetensors: a hundred thousand tensors are opened, and found again") {
   const test::TempDir dir;
-  const std::string bytes = one_tensor(R"({"dtype":"U8","shape":[4],"data_offsets":[0,4]})", 4);
-  const auto checkpoint = open_bytes(dir, bytes);
-  CHECK(test::bytes_of_tensor(*checkpoint, 0) == "dddd");
-  std::filesystem::resize_file(dir / "t.safetensors", bytes.size() - 2);
-  CHECK(test::code_of([&] { checkpoint->read(0); }) == ErrorCode::Corrupt);
-  std::filesystem::resize_file(dir / "t.safetensors", bytes.size());
-  std::filesystem::last_write_time(dir / "t.safetensors", std::filesystem::file_time_type() + std::chrono::hours(1));
-  CHECK(test::code_of([&] { checkpoint->read(0); }) == ErrorCode::Corrupt);
+  constexpr int kTensors = 100'000;
+  std::string json = "{";
+  for (int i = 0; i < kTensors; ++i) {
+    const std::string at = std::to_string(i), next = std::to_string(i + 1);
+    json += (i == 0 ? "\"t" : ",\"t") + at + R"(":{"dtype":"U8","shape":[1],"data_offsets":[)" + at + "," + next + "]}";
+  }
+  test::write_file(dir / "t", test::safetensors_bytes(json + "}", std::string(kTensors, 'x')));
+  const auto checkpoint = open_checkpoint(dir / "t");
+  CHECK(checkpoint->tensors().size() == kTensors);
+  CHECK(checkpoint->find("t99999") == 99'999U);
 }

@@ -9,7 +9,7 @@ status=0
 # Everything that belongs to the repository, whether or not it came with its history.
 files() {
   find . \( -name .git -o -name 'build*' -o -name .cache -o -path ./tests/data -o -path ./tests/golden \
-    -o -path ./tests/attacks/data \) -prune -o -type f -print | sed 's|^\./||' | LC_ALL=C sort
+    -o -path ./tests/attacks/data -o -path ./tests/fuzz/corpus \) -prune -o -type f -print | sed 's|^\./||' | LC_ALL=C sort
 }
 
 violation() {

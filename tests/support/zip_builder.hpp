@@ -26,6 +26,7 @@ struct ZipTweaks {
   std::uint16_t flags = 0;
   std::uint16_t method = 0;
   std::optional<std::string> stored;  // the bytes in the file, if they are not the content: deflated data
+  std::optional<std::uint32_t> size;  // of the content, in both
   std::optional<std::uint32_t> crc;   // in both; 0 for "not computed"
   std::optional<std::string> local_name;
   std::optional<std::uint16_t> local_method;
@@ -54,7 +55,7 @@ class ZipBuilder {
  public:
   ZipBuilder& add(std::string_view name, std::string_view content, const ZipTweaks& tweaks = {}) {
     const std::string_view stored = tweaks.stored ? std::string_view(*tweaks.stored) : content;
-    const auto size = static_cast<std::uint32_t>(content.size());
+    const std::uint32_t size = tweaks.size.value_or(static_cast<std::uint32_t>(content.size()));
     const auto stored_size = static_cast<std::uint32_t>(stored.size());
     const std::uint32_t crc = tweaks.crc.value_or(crc_of(content));
     const bool open = tweaks.descriptor != ZipTweaks::Descriptor::None;
@@ -76,6 +77,9 @@ class ZipBuilder {
     ++entries_;
     return *this;
   }
+
+  // Bytes so far: where the next record will begin.
+  std::uint64_t size_bytes() const { return out_.bytes().size(); }
 
   std::string finish(const ZipEndTweaks& tweaks = {}) {
     const std::uint64_t offset = out_.bytes().size(), size = directory_.bytes().size();

@@ -1,0 +1,10 @@
+// A file that is opened as it is. The mutator keeps the length of the header right.
+#include "tests/fuzz/fuzz.hpp"
+#include "tests/fuzz/mutators.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  mq::fuzz::open_and_read(mq::fuzz::input_file(mq::fuzz::text_of(data, size)));
+  return 0;
+}
+
+MQ_FUZZ_MUTATOR(mq::fuzz::mutate_safetensors)

@@ -1,0 +1,11 @@
+// A checkpoint of torch.save before 1.6: a stream of pickles and storages. The mutator knows where one ends and the
+// next begins.
+#include "tests/fuzz/fuzz.hpp"
+#include "tests/fuzz/mutators.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  mq::fuzz::open_and_read(mq::fuzz::input_file(mq::fuzz::text_of(data, size)));
+  return 0;
+}
+
+MQ_FUZZ_MUTATOR(mq::fuzz::mutate_torch_stream)
