@@ -10,7 +10,7 @@
 
 namespace mq::tool {
 
-enum class Verb { Quantize, Dequantize, Convert, Info, Compare, Validate, Schemes };
+enum class Verb { Quantize, Dequantize, Convert, Info, Compare, Validate, Audit, Schemes };
 
 struct Options {
   Verb verb = Verb::Info;
