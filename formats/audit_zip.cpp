@@ -14,6 +14,7 @@ namespace mq::formats::audit {
 namespace {
 
 constexpr std::string_view kLocalSignature{"PK\3\4", 4};
+constexpr std::uint32_t kLocalHeader = 0x04034b50;  // the same as a number
 constexpr std::size_t kLocalBytes = 30;
 constexpr std::uint64_t kMaxSpareBytes = 24;  // a data descriptor
 
@@ -95,7 +96,8 @@ class ZipSearch {
     std::array<std::byte, kLocalBytes> bytes{};
     file_.read(offset, bytes);
     io::ByteReader reader(bytes, part_.where, offset);
-    reader.skip(8);
+    if (reader.u32() != kLocalHeader) return;
+    reader.skip(4);
     const std::uint16_t code = reader.u16();
     reader.skip(8);
     const std::uint32_t stored_bytes = reader.u32();

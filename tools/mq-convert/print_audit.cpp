@@ -109,7 +109,7 @@ std::string summary(const AuditReport& report, const std::vector<NameRow>& rows)
 
 std::string remaining(std::size_t shown, std::size_t all, std::string_view noun) {
   if (shown >= all) return {};
-  return "... and " + plural(static_cast<std::int64_t>(all - shown), noun) + " more (--verbose)\n";
+  return "... and " + plural(static_cast<std::int64_t>(all - shown), noun) + " more: --verbose shows all\n";
 }
 
 std::string names_table(const std::vector<NameRow>& rows, const Style& style) {
