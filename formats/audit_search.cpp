@@ -107,7 +107,8 @@ std::optional<pickle::Listing> Search::next(Window& window, std::uint64_t positi
     if (!bytes.empty()) {
       pickle::Listing listing =
           pickle::list(std::as_bytes(std::span(bytes.substr(0, limits_.header_bytes))), where, limits_);
-      if (!spend(listing.pickle.size_bytes, where)) return std::nullopt;
+      // A line or a text without an end was looked for up to the end.
+      if (!spend(listing.ran_out ? bytes.size() : listing.pickle.size_bytes, where)) return std::nullopt;
       if (!listing.ran_out || window.complete(position)) return listing;
       if (bytes.size() >= limits_.header_bytes) {
         add(Verdict::Corrupt, where, position,

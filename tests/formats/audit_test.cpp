@@ -279,6 +279,38 @@ TEST_CASE("one tuple in many calls and one range in many entries cost little") {
   CHECK(audit_bytes(pickle.none().bytes() + ".").pickles[0].calls.size() == 50'000);
 }
 
+TEST_CASE("ten thousand headers in front of the same bytes cost little") {
+  PickleBuilder bytes;
+  for (int i = 0; i < 10'000; ++i) {
+    bytes.raw("PK\3\4").raw(std::string(22, '\0')).number<std::uint16_t>(5).number<std::uint16_t>(0).raw("a.pklP");
+  }
+  const AuditReport report = audit_bytes(bytes.bytes());
+  CHECK(report.verdict() == Verdict::Corrupt);
+  CHECK(finds(report, Verdict::Corrupt, "too often"));
+}
+
+TEST_CASE("damaged files are audited or refused, whatever the damage") {
+  const TempDir dir;
+  const auto audited = [&](const std::string& bytes) {
+    std::filesystem::remove(dir / "file");  // truncating one waits for the disk on some file systems
+    const auto path = write_file(dir / "file", bytes);
+    const auto code = code_of([&] { audit(path); });
+    return !code || *code == ErrorCode::Unsupported || *code == ErrorCode::Corrupt;
+  };
+  const std::string stream = read_file(data_dir() / "pt" / "tar_0_1_9.pt");
+  for (const std::string& good : {torch_bytes({.pickle = kPayload, .storages = {float_bytes(2)}}), kPlain + kPayload}) {
+    for (std::size_t size = 0; size < good.size(); ++size) CHECK(audited(good.substr(0, size)));
+    for (std::size_t at = 0; at < good.size(); ++at) {
+      for (const char value : {'\0', '\x7f', '\x80', '\xff'}) {
+        std::string bad = good;
+        bad[at] = value;
+        CHECK(audited(bad));
+      }
+    }
+  }
+  for (std::size_t size = 0; size < stream.size(); size += 37) CHECK(audited(stream.substr(0, size)));
+}
+
 TEST_CASE("limits end an audit with a finding") {
   Limits limits;
   limits.nodes = 10;
