@@ -51,7 +51,8 @@ void Machine::op_frame() {
 }
 
 void Machine::op_stop() {
-  if (marks_.empty() && stack_.size() == 1) {
+  // Python takes the top of the stack, whatever lies below.
+  if (lists() ? stack_.size() > frame() : marks_.empty() && stack_.size() == 1) {
     stopped_ = true;
     return;
   }
@@ -79,6 +80,7 @@ void Machine::op_int_line() {
   if (line == "00" || line == "01") {
     push(add(Kind::Bool, std::int64_t{line == "01"}));
   } else if (!is_decimal(line)) {
+    if (lists()) return push_integer(0);  // Python reads other bases too
     corrupt("INT is not a number");
   } else if (const auto value = decimal_value(line)) {
     push_integer(*value);
@@ -90,7 +92,10 @@ void Machine::op_int_line() {
 void Machine::op_long_line() {
   std::string_view line = take_line();
   if (line.ends_with('L')) line.remove_suffix(1);
-  if (!is_decimal(line)) corrupt("LONG is not a number");
+  if (!is_decimal(line)) {
+    if (lists()) return push_integer(0);
+    corrupt("LONG is not a number");
+  }
   if (const auto value = decimal_value(line)) {
     push_integer(*value);
   } else {
@@ -100,8 +105,8 @@ void Machine::op_long_line() {
 
 void Machine::op_float_line() {
   const std::optional<double> value = float_value(take_line());
-  if (!value) corrupt("FLOAT is not a number");
-  push(add(Kind::Float, *value));
+  if (!value && !lists()) corrupt("FLOAT is not a number");
+  push(add(Kind::Float, value.value_or(0)));
 }
 
 void Machine::op_unicode_line() {
@@ -116,9 +121,27 @@ void Machine::op_string_line() {
   push_text(std::move(*text));
 }
 
-void Machine::op_unsupported() {
+void Machine::refuse_opcode() const {
   fail(ErrorCode::Unsupported, "opcode " + hex_byte(static_cast<std::uint8_t>(bytes_[opcode_at_])) +
                                    ": registered extensions and out-of-band buffers are not read");
+}
+
+// A number under which the loading program has registered a class or a function of its own.
+template <class Code>
+void Machine::op_extension() {
+  if (!lists()) refuse_opcode();
+  graph_.decoded_.push_back(std::to_string(take_integer<Code>()));
+  push_global(kExtension, graph_.decoded_.back());
+}
+
+void Machine::op_next_buffer() {
+  if (!lists()) refuse_opcode();
+  push(add(Kind::Bytes, std::string_view()));
+}
+
+void Machine::op_readonly_buffer() {
+  if (!lists()) refuse_opcode();
+  top();
 }
 
 template <Kind kind>
@@ -184,6 +207,9 @@ void Machine::op_global() {
 void Machine::op_stack_global() {
   const NodeId name = pop();
   const NodeId module = pop();
+  if (lists() && (graph_.kind(name) != Kind::Str || graph_.kind(module) != Kind::Str)) {
+    return push_global(kComputed, "name");
+  }
   require(name, Kind::Str, "name of a global");
   require(module, Kind::Str, "module of a global");
   push_global(graph_.text(module), graph_.text(name));
@@ -223,16 +249,21 @@ void Machine::op_newobj_ex() {
   const NodeId kwargs = pop();
   const NodeId args = pop();
   const NodeId callable = pop();
-  require(kwargs, Kind::Dict, "keyword arguments");
-  push_object(callable, args).kwargs = kwargs;
+  const bool keep = !lists() || graph_.kind(kwargs) == Kind::Dict;
+  if (keep) require(kwargs, Kind::Dict, "keyword arguments");
+  push_object(callable, args).kwargs = keep ? kwargs : kNoNode;
 }
 
 void Machine::op_build() {
   const NodeId state = pop();
   const NodeId target = top();
-  if (graph_.kind(target) != Kind::Object) corrupt("BUILD of something that is not an object");
+  note_change(target, state);
+  if (graph_.kind(target) != Kind::Object) {
+    if (lists()) return;
+    corrupt("BUILD of something that is not an object");
+  }
   Object& object = graph_.objects_[std::get<Graph::Index>(graph_.nodes_[target].payload).value];
-  if (object.state != kNoNode) corrupt("BUILD of one object twice");
+  if (object.state != kNoNode && !lists()) corrupt("BUILD of one object twice");
   object.state = state;
 }
 
@@ -269,7 +300,8 @@ std::array<Machine::Handler, 256> Machine::make_handlers() {
   t['T'] = &M::op_python2_counted<int32_t>, t['U'] = &M::op_python2_counted<uint8_t>, t['S'] = &M::op_string_line;
   t['B'] = &M::op_counted<uint32_t, Kind::Bytes>, t['C'] = &M::op_counted<uint8_t, Kind::Bytes>;
   t[0x8e] = t[0x96] = &M::op_counted<uint64_t, Kind::Bytes>;
-  t[0x97] = t[0x98] = t[0x82] = t[0x83] = t[0x84] = &M::op_unsupported;
+  t[0x82] = &M::op_extension<uint8_t>, t[0x83] = &M::op_extension<uint16_t>, t[0x84] = &M::op_extension<int32_t>;
+  t[0x97] = &M::op_next_buffer, t[0x98] = &M::op_readonly_buffer;
   t[']'] = &M::op_empty<Kind::List>, t['l'] = &M::op_collect<Kind::List>;
   t['a'] = &M::op_append, t['e'] = &M::op_appends;
   t[')'] = &M::op_tuple_of<0>, t[0x85] = &M::op_tuple_of<1>, t[0x86] = &M::op_tuple_of<2>;
@@ -285,10 +317,13 @@ std::array<Machine::Handler, 256> Machine::make_handlers() {
   return t;
 }
 
-Machine::Machine(std::span<const std::byte> bytes, std::string_view source, const Limits& limits)
-    : bytes_(reinterpret_cast<const char*>(bytes.data()), bytes.size()), source_(source), limits_(limits) {}
+Machine::Machine(std::span<const std::byte> bytes, std::string_view source, const Limits& limits, Policy policy)
+    : bytes_(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
+      source_(source),
+      limits_(limits),
+      policy_(policy) {}
 
-Pickle Machine::run() && {
+void Machine::run_opcodes() {
   static const std::array<Handler, 256> kHandlers = make_handlers();
   if (bytes_.size() > limits_.header_bytes) refuse(&Limits::header_bytes, "bytes of a pickle", bytes_.size());
   while (!stopped_) {
@@ -302,11 +337,34 @@ Pickle Machine::run() && {
     if (handler == nullptr) corrupt("unknown opcode " + hex_byte(opcode));
     (this->*handler)();
   }
+}
+
+Pickle Machine::run() && {
+  run_opcodes();
   return {std::move(graph_), stack_.front(), position_};
+}
+
+Listing Machine::list() && {
+  Listing listing;
+  try {
+    run_opcodes();
+    listing.pickle.root = stack_.back();
+  } catch (const Error& error) {
+    listing.stopped = error;
+  }
+  listing.ran_out = ran_out_;
+  listing.pickle.graph = std::move(graph_);
+  listing.pickle.size_bytes = listing.stopped ? opcode_at_ : position_;
+  listing.changes = std::move(changes_);
+  return listing;
 }
 
 Pickle parse(std::span<const std::byte> bytes, std::string_view source, const Limits& limits) {
   return Machine(bytes, source, limits).run();
+}
+
+Listing list(std::span<const std::byte> bytes, std::string_view source, const Limits& limits) {
+  return Machine(bytes, source, limits, Machine::Policy::List).list();
 }
 
 std::optional<std::size_t> size_of_first(std::span<const std::byte> bytes, std::string_view source,

@@ -48,6 +48,7 @@ std::string to_string(const Global& global);
 // The record of REDUCE, NEWOBJ, NEWOBJ_EX, INST and OBJ, with everything that was done to the result afterwards.
 struct Object {
   NodeId callable = kNoNode;    // always a Global
+  NodeId computed = kNoNode;    // listings only: what is called, where it is no Global; callable then says so
   NodeId args = kNoNode;        // always a Tuple
   NodeId kwargs = kNoNode;      // a Dict for NEWOBJ_EX, else none
   NodeId state = kNoNode;       // of BUILD, at most one

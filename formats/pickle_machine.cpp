@@ -2,6 +2,7 @@
 #include "formats/pickle_machine.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "formats/limits.hpp"
@@ -131,21 +132,30 @@ void Machine::push_long(std::string_view little_endian) {
   push_integer(static_cast<std::int64_t>(value));
 }
 
-void Machine::push_global(std::string_view module, std::string_view name) {
+NodeId Machine::add_global(std::string_view module, std::string_view name) {
   if (module == "__builtin__") module = "builtins";
   if (module == "copy_reg") module = "copyreg";
   graph_.globals_.push_back({module, name});
-  push(add(Kind::Global, Graph::Index{static_cast<std::uint32_t>(graph_.globals_.size() - 1)}));
+  return add(Kind::Global, Graph::Index{static_cast<std::uint32_t>(graph_.globals_.size() - 1)});
+}
+
+void Machine::push_global(std::string_view module, std::string_view name) {
+  push(add_global(module, name));
 }
 
 Object& Machine::push_object(NodeId callable, NodeId args) {
+  NodeId computed = kNoNode;
   if (graph_.kind(callable) != Kind::Global) {
-    fail(ErrorCode::Unsupported, "call of a computed value: only names are accepted as callables");
+    if (!lists()) fail(ErrorCode::Unsupported, "call of a computed value: only names are accepted as callables");
+    computed = callable;
+    callable = add_global(kComputed, "value");
   }
+  if (lists() && graph_.kind(args) != Kind::Tuple) args = add_tuple(std::array{args});
   require(args, Kind::Tuple, "arguments of a call");
   push(add(Kind::Object, Graph::Index{static_cast<std::uint32_t>(graph_.objects_.size())}));
   Object& object = graph_.objects_.emplace_back();
   object.callable = callable;
+  object.computed = computed;
   object.args = args;
   object.offset = static_cast<std::uint32_t>(opcode_at_);
   return object;
@@ -183,6 +193,7 @@ void Machine::add_entries(NodeId container, std::span<const NodeId> keys_and_val
   } else if (graph_.kind(container) == Kind::Object) {
     target = &graph_.objects_[std::get<Graph::Index>(graph_.nodes_[container].payload).value].entries;
   } else {
+    if (lists()) return note_change(container, kNoNode);
     corrupt("items are set on something that is not a mapping");
   }
   target->insert(target->end(), keys_and_values.begin(), keys_and_values.end());
@@ -195,6 +206,7 @@ void Machine::add_items(NodeId container, std::span<const NodeId> items, Kind pl
   } else if (graph_.kind(container) == Kind::Object) {
     target = &graph_.objects_[std::get<Graph::Index>(graph_.nodes_[container].payload).value].items;
   } else {
+    if (lists()) return note_change(container, kNoNode);
     corrupt("items are added to something that is not a collection");
   }
   target->insert(target->end(), items.begin(), items.end());

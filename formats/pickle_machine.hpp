@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "formats/pickle.hpp"
+#include "formats/pickle_listing.hpp"
 #include "formats/pickle_memo.hpp"
 #include "mq/error.hpp"
 
@@ -17,8 +18,13 @@ namespace mq::formats::pickle {
 
 class Machine {
  public:
-  Machine(std::span<const std::byte> bytes, std::string_view source, const Limits& limits);
+  // Refuse: what has no place in a checkpoint ends the run. List: it goes on wherever Python would, and notes it.
+  enum class Policy : std::uint8_t { Refuse, List };
+
+  Machine(std::span<const std::byte> bytes, std::string_view source, const Limits& limits,
+          Policy policy = Policy::Refuse);
   Pickle run() &&;
+  Listing list() &&;
 
   // Whether what made run() fail was that the bytes ended.
   bool ran_out() const noexcept { return ran_out_; }
@@ -49,6 +55,7 @@ class Machine {
   NodeId add(Kind kind, Payload payload);
   NodeId add_tuple(std::span<const NodeId> items);
   NodeId add_growing(Kind kind, std::span<const NodeId> items);
+  NodeId add_global(std::string_view module, std::string_view name);
   void push_integer(std::int64_t value) { push(add(Kind::Int, value)); }
   void push_text(std::string decoded);
   void push_python2_text(std::string_view bytes);
@@ -56,6 +63,10 @@ class Machine {
   void push_global(std::string_view module, std::string_view name);
   Object& push_object(NodeId callable, NodeId args);
   void require(NodeId id, Kind kind, const char* what);
+  bool lists() const noexcept { return policy_ == Policy::List; }
+  void note_change(NodeId target, NodeId value) {
+    if (lists()) changes_.push_back({static_cast<std::uint32_t>(opcode_at_), target, value});
+  }
   void memoize(std::uint64_t index);
   void recall(std::uint64_t index);
   std::uint64_t memo_index_line();
@@ -63,6 +74,7 @@ class Machine {
   void add_items(NodeId container, std::span<const NodeId> items, Kind plain);
 
   // Opcodes.
+  void run_opcodes();
   void op_proto();
   void op_frame();
   void op_stop();
@@ -97,7 +109,11 @@ class Machine {
   }
   void op_unicode_line();
   void op_string_line();
-  void op_unsupported();
+  [[noreturn]] void refuse_opcode() const;
+  template <class Code>
+  void op_extension();
+  void op_next_buffer();
+  void op_readonly_buffer();
   template <Kind kind>
   void op_empty() {
     push(add_growing(kind, {}));
@@ -143,6 +159,7 @@ class Machine {
   std::string_view bytes_;
   std::string_view source_;
   Limits limits_;
+  Policy policy_;
   std::size_t position_ = 0;   // of the next byte to read
   std::size_t opcode_at_ = 0;  // of the opcode being carried out
   bool stopped_ = false;
@@ -151,6 +168,7 @@ class Machine {
   Memo memo_;
   std::vector<NodeId> stack_;
   std::vector<std::uint32_t> marks_;  // heights of the stack
+  std::vector<Change> changes_;       // of a listing
 };
 
 }  // namespace mq::formats::pickle

@@ -29,7 +29,6 @@ struct Signature {
 };
 
 constexpr std::string_view kUnpack = "unpack it first";
-constexpr std::string_view kSaveAgain = "load it in PyTorch and save its state_dict again";
 
 constexpr std::array kSignatures{
     Signature{0, "version https://git-lfs"sv, "a Git LFS pointer", "the model itself was not downloaded: git lfs pull"},
@@ -99,7 +98,7 @@ Kind recognise(std::string_view probe) {
       return {signature.title, signature.hint};
     }
   }
-  if (is_pickle(probe)) return {"a bare pickle", kSaveAgain};
+  if (is_pickle(probe)) return {"a bare pickle", "mq-convert audit lists what it holds"};
   if (is_onnx(probe)) return {"an ONNX model", ""};
   if (is_text(probe)) {
     const std::string_view trimmed = probe.substr(std::min(probe.find_first_not_of(" \t\r\n"), probe.size()));

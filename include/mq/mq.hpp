@@ -1,6 +1,7 @@
 // Umbrella: the whole public interface of mono-quant.
 #pragma once
 
+#include "mq/audit.hpp"
 #include "mq/checkpoint.hpp"
 #include "mq/compare.hpp"
 #include "mq/contents.hpp"

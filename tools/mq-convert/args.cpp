@@ -22,6 +22,13 @@ constexpr std::int64_t kMaxThreads = 1024;
 constexpr const char* kCheckpointHelp =
     "the checkpoint to read: a PyTorch, safetensors, GGUF or NumPy file, or a directory as Hugging Face saves it";
 
+constexpr const char* kAuditFooter =
+    "Dangerous is every name of Python's own library that is not a plain value, every call of a value that the file\n"
+    "computes, and some functions of other packages that are known to run code. Inert are other packages: they are\n"
+    "data here, but Python would import and run them. Exit code 0: all of the file was followed, and nothing in it is\n"
+    "dangerous; 4: something is; 6: the file cannot be read, or is damaged so that others may see more in it.\n\n"
+    "Examples:\n  mq-convert audit model.pt\n  mq-convert audit downloaded-folder/ --json";
+
 struct VerbInfo {
   Verb verb;
   std::string_view name;
@@ -34,6 +41,7 @@ constexpr std::array kVerbs = {
     VerbInfo{Verb::Info, "info", "Show what is in a checkpoint, or look into one tensor."},
     VerbInfo{Verb::Compare, "compare", "Measure how far one checkpoint is from another, tensor by tensor."},
     VerbInfo{Verb::Validate, "validate", "Check that a checkpoint is whole and its numbers are sane."},
+    VerbInfo{Verb::Audit, "audit", "List what a file would run if Python loaded it. Nothing of it is run."},
     VerbInfo{Verb::Schemes, "schemes", "List the encodings, with bits per weight and who loads them."},
 };
 
@@ -59,6 +67,10 @@ void add_general(CLI::App& app, Options& options) {
   app.set_help_flag("-h,--help", "print this text")->group(kGeneral);
   add_flag(app, kGeneral, "--json", "print one JSON object on stdout instead of text, on failure too", options.json);
   if (options.verb == Verb::Schemes) return;
+  if (options.verb == Verb::Audit) {
+    add_flag(app, kGeneral, "--verbose", "every name and call, however many there are", options.verbose);
+    return;
+  }
   add_flag(app, kGeneral, "--verbose", "one line for every tensor, however many there are", options.verbose);
   add_value(app, kGeneral, "--threads", "N", "threads to use (default: the processors this process may use)",
             [&](const std::string& text) {
@@ -100,6 +112,9 @@ void add_reading(CLI::App& app, Options& options) {
         "SQNR is 10 log10(signal power / noise power): about 40 dB for good 8-bit weights, 20 dB for 4 bits.\n"
         "With a limit, tensors that are missing or cannot be compared fail too.\n\n"
         "Example:\n  mq-convert compare model.pt model-int8.safetensors --min-sqnr 35");
+  } else if (options.verb == Verb::Audit) {
+    add_path(app, "FILE", "what to look through: a checkpoint, any other pickle, or a folder with everything in it",
+             options.in);
   } else if (options.verb != Verb::Schemes) {
     add_path(app, "FILE", kCheckpointHelp, options.in);
   }
@@ -115,6 +130,7 @@ void add_reading(CLI::App& app, Options& options) {
   if (options.verb == Verb::Validate) {
     app.footer("Exit code 4 if something is wrong with the checkpoint, 6 if it cannot be read at all.");
   }
+  if (options.verb == Verb::Audit) app.footer(kAuditFooter);
 }
 
 // CLI11's exceptions, in the words of this tool.

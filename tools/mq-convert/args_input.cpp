@@ -32,6 +32,8 @@ void add_limits(CLI::App& app, Options& options) {
 }  // namespace
 
 void add_input_options(CLI::App& app, Options& options) {
+  add_limits(app, options);
+  if (options.verb == Verb::Audit) return;  // it looks at everything, under the names it has
   const std::string of = options.verb == Verb::Compare ? " of ORIGINAL" : "";
   add_value(app, kInput, "--root", "KEYS",
             ("where the tensors" + of + " are in a file that holds more than one state dict, keys joined with dots; " +
@@ -51,7 +53,6 @@ void add_input_options(CLI::App& app, Options& options) {
            [&](const std::string& text) { add_rename(options, text); });
   add_flag(app, kInput, "--strict", "refuse pickles that hold objects of foreign classes, which are data otherwise",
            options.open.strict);
-  add_limits(app, options);
 }
 
 }  // namespace mq::tool

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tools/mq-convert/text.hpp"
+#include "tools/mq-convert/views.hpp"
 
 namespace mq::tool {
 namespace {
@@ -65,6 +66,16 @@ std::optional<Error> failure_of(const Validation& validation, const Options& opt
        .message = failures == 1 ? first->message : plural(failures, "failure") + ", the first: " + first->message,
        .file = options.in.string(),
        .tensor = first->tensor});
+}
+
+std::optional<Error> failure_of(const AuditReport& report) {
+  const Verdict verdict = report.verdict();
+  if (verdict < Verdict::Corrupt) return std::nullopt;
+  const bool dangerous = verdict == Verdict::Dangerous;
+  return Error({.code = dangerous ? ErrorCode::Dangerous : ErrorCode::Corrupt,
+                .message = summary(report),
+                .file = report.path.string(),
+                .hint = dangerous ? "do not load it in Python; nothing was executed here" : ""});
 }
 
 }  // namespace mq::tool

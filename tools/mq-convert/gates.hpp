@@ -1,10 +1,11 @@
-// What compare and validate hold against a checkpoint.
+// What compare, validate and audit hold against a checkpoint.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "mq/audit.hpp"
 #include "mq/compare.hpp"
 #include "mq/error.hpp"
 #include "mq/validate.hpp"
@@ -21,5 +22,8 @@ std::vector<Error> missed_limits(const Comparison& comparison, const Options& op
 
 // The failures of a validation as one error, if there are any.
 std::optional<Error> failure_of(const Validation& validation, const Options& options);
+
+// Why an audited file cannot be trusted: what is dangerous in it, or that not all of it could be followed.
+std::optional<Error> failure_of(const AuditReport& report);
 
 }  // namespace mq::tool

@@ -94,6 +94,13 @@ int run_validate(const Options& options, Console& console) {
   return failure ? console.finish_failed(options.verb, {&*failure, 1}) : console.finish(options.verb);
 }
 
+int run_audit(const Options& options, Console& console) {
+  const AuditReport report = audit(options.in, options.open.limits);
+  console.show("audit", report);
+  const std::optional<Error> failure = failure_of(report);
+  return failure ? console.finish_failed(options.verb, {&*failure, 1}) : console.finish(options.verb);
+}
+
 int run_schemes(const Options& options, Console& console) {
   console.show("schemes", list_schemes());
   return console.finish(options.verb);
@@ -116,6 +123,8 @@ int run(Options& options, Console& console) {
       return run_compare(options, console);
     case Verb::Validate:
       return run_validate(options, console);
+    case Verb::Audit:
+      return run_audit(options, console);
     case Verb::Schemes:
       return run_schemes(options, console);
     case Verb::Limits:

@@ -10,7 +10,7 @@
 
 namespace mq::tool {
 
-enum class Verb { Quantize, Dequantize, Convert, Info, Compare, Validate, Schemes, Limits };
+enum class Verb { Quantize, Dequantize, Convert, Info, Compare, Validate, Audit, Schemes, Limits };
 
 struct Options {
   Verb verb = Verb::Info;

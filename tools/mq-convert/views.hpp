@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "mq/audit.hpp"
 #include "mq/checkpoint.hpp"
 #include "mq/compare.hpp"
 #include "mq/contents.hpp"
@@ -81,6 +82,11 @@ json::Value to_json(const Compared& compared);
 
 std::string to_text(const Validation& validation, const Style& style);
 json::Value to_json(const Validation& validation);
+
+std::string to_text(const AuditReport& report, const Style& style);
+json::Value to_json(const AuditReport& report);
+// "dangerous: 1 call of os.system", "no code of its own: 39 tensor rebuild calls", ...
+std::string summary(const AuditReport& report);
 
 std::string to_text(const std::vector<SchemeRow>& schemes, const Style& style);
 json::Value to_json(const std::vector<SchemeRow>& schemes);
