@@ -83,7 +83,7 @@ void Machine::op_int_line() {
   } else if (const auto value = decimal_value(line)) {
     push_integer(*value);
   } else {
-    push(add(Kind::BigInt, line));
+    push(add(Kind::BigInt, line.size() <= kMaxDigits ? line : std::string_view()));
   }
 }
 
@@ -94,7 +94,7 @@ void Machine::op_long_line() {
   if (const auto value = decimal_value(line)) {
     push_integer(*value);
   } else {
-    push(add(Kind::BigInt, line));
+    push(add(Kind::BigInt, line.size() <= kMaxDigits ? line : std::string_view()));
   }
 }
 

@@ -23,7 +23,7 @@ enum class Kind : std::uint8_t {
   None,
   Bool,
   Int,
-  BigInt,  // does not fit 64 bits; only its encoded digits are kept
+  BigInt,  // does not fit 64 bits: its decimal digits, or nothing if there are too many (pickle_text.hpp)
   Float,
   Str,  // UTF-8, except that lone surrogates may be encoded too
   Bytes,
@@ -71,7 +71,9 @@ class Graph {
   bool boolean(NodeId id) const { return integer(id) != 0; }
   std::int64_t integer(NodeId id) const { return std::get<std::int64_t>(nodes_[id].payload); }  // Int and Bool
   double real(NodeId id) const { return std::get<double>(nodes_[id].payload); }
-  std::string_view text(NodeId id) const { return std::get<std::string_view>(nodes_[id].payload); }  // Str, Bytes
+  std::string_view text(NodeId id) const {
+    return std::get<std::string_view>(nodes_[id].payload);
+  }  // Str, Bytes, BigInt
   const Global& global(NodeId id) const { return globals_[std::get<Index>(nodes_[id].payload).value]; }
   const Object& object(NodeId id) const { return objects_[std::get<Index>(nodes_[id].payload).value]; }
   NodeId persistent_id(NodeId id) const { return std::get<Index>(nodes_[id].payload).value; }

@@ -120,7 +120,8 @@ void Machine::push_python2_text(std::string_view bytes) {
 void Machine::push_long(std::string_view little_endian) {
   const bool negative = !little_endian.empty() && (static_cast<unsigned char>(little_endian.back()) & 0x80) != 0;
   if (little_endian.size() > 8) {
-    push(add(Kind::BigInt, little_endian));
+    graph_.decoded_.push_back(decimal_digits(little_endian));
+    push(add(Kind::BigInt, std::string_view(graph_.decoded_.back())));
     return;
   }
   std::uint64_t value = negative ? ~std::uint64_t{0} : 0;

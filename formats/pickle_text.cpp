@@ -123,6 +123,33 @@ std::optional<std::int64_t> decimal_value(std::string_view text) noexcept {
   return value;
 }
 
+std::string decimal_digits(std::string_view little_endian) {
+  constexpr std::size_t kMaxBytes = 64;  // of at most 155 digits
+  if (little_endian.empty() || little_endian.size() > kMaxBytes) return {};
+  std::string magnitude(little_endian);
+  const bool negative = (static_cast<unsigned char>(magnitude.back()) & 0x80) != 0;
+  for (std::size_t i = 0, carry = 1; negative && i < magnitude.size(); ++i) {
+    const std::size_t byte = static_cast<unsigned char>(~magnitude[i]) + carry;
+    magnitude[i] = static_cast<char>(byte);
+    carry = byte >> 8;
+  }
+  // Divides by ten until nothing is left.
+  std::string digits;
+  do {
+    unsigned rest = 0;
+    for (std::size_t i = magnitude.size(); i-- > 0;) {
+      const unsigned value = rest << 8 | static_cast<unsigned char>(magnitude[i]);
+      magnitude[i] = static_cast<char>(value / 10);
+      rest = value % 10;
+    }
+    digits += static_cast<char>('0' + rest);
+    while (!magnitude.empty() && magnitude.back() == '\0') magnitude.pop_back();
+  } while (!magnitude.empty());
+  if (negative) digits += '-';
+  std::ranges::reverse(digits);
+  return digits;
+}
+
 std::optional<double> float_value(std::string_view text) noexcept {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

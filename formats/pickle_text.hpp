@@ -1,6 +1,7 @@
 // Decodes the text operands of a pickle's old opcodes. Pure functions; each returns nothing on malformed text.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,6 +23,12 @@ bool is_decimal(std::string_view text) noexcept;
 
 // Its value, if it fits 64 bits.
 std::optional<std::int64_t> decimal_value(std::string_view text) noexcept;
+
+// Digits of integers beyond 64 bits that are kept.
+inline constexpr std::size_t kMaxDigits = 160;
+
+// The decimal digits of an integer in two's complement; empty if there are more than kMaxDigits.
+std::string decimal_digits(std::string_view little_endian);
 
 // A float as Python's repr writes it, "inf" and "nan" too.
 std::optional<double> float_value(std::string_view text) noexcept;

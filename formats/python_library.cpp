@@ -53,7 +53,7 @@ constexpr std::pair<std::string_view, std::string_view> kPlainValues[] = {
     {"_codecs", "encode"}, {"_io", "BytesIO"}, {"_io", "StringIO"}, {"argparse", "Namespace"},
     {"array", "_array_reconstructor"}, {"array", "array"}, {"builtins", "bool"}, {"builtins", "bytearray"},
     {"builtins", "bytes"}, {"builtins", "complex"}, {"builtins", "dict"}, {"builtins", "float"},
-    {"builtins", "frozenset"}, {"builtins", "getattr"}, {"builtins", "int"}, {"builtins", "list"},
+    {"builtins", "frozenset"}, {"builtins", "getattr"}, {"builtins", "int"}, {"builtins", "iter"}, {"builtins", "list"},
     {"builtins", "object"}, {"builtins", "range"}, {"builtins", "set"}, {"builtins", "slice"}, {"builtins", "str"},
     {"builtins", "tuple"}, {"collections", "ChainMap"}, {"collections", "Counter"}, {"collections", "OrderedDict"},
     {"collections", "UserDict"}, {"collections", "UserList"}, {"collections", "defaultdict"},

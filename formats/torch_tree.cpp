@@ -109,10 +109,21 @@ class Lister {
     }
     std::vector<Element> elements = values_.elements(id);
     if (kind == ValueKind::Mapping) values_.require_unique_keys(id, elements);
-    if (kind == ValueKind::Module) std::ranges::copy(values_.other_attributes(id), std::back_inserter(elements));
+    if (kind == ValueKind::Module) add_attributes(id, elements);
     budget_.spend(elements.size() * kVisitsPerElement);
     node.elements = static_cast<std::int64_t>(elements.size());
     path_.push_back({line, std::move(elements)});
+  }
+
+  // Of its own book-keeping a module has a dozen attributes that are nearly always empty.
+  void add_attributes(NodeId id, std::vector<Element>& out) {
+    for (const Element& attribute : values_.other_attributes(id)) {
+      const ValueKind kind = values_.kind(attribute.value);
+      const bool none = kind == ValueKind::Scalar && values_.graph().kind(attribute.value) == pickle::Kind::None;
+      const bool collection = kind == ValueKind::Mapping || kind == ValueKind::Sequence || kind == ValueKind::Set;
+      const bool empty = none || (collection && values_.elements(attribute.value).empty());
+      if (!empty || !key_text(attribute, 0).starts_with('_')) out.push_back(attribute);
+    }
   }
 
   // What is below a value is known when all of it was listed.

@@ -253,7 +253,7 @@ std::string Values::describe(NodeId id) const {
     case Kind::Bytes:
       return std::to_string(graph_.text(id).size()) + " bytes";
     case Kind::BigInt:
-      return "integer beyond 64 bits";
+      return graph_.text(id).empty() ? "integer of very many digits" : std::string(graph_.text(id));
     case Kind::Global:
       return pickle::to_string(graph_.global(id));
     default:

@@ -56,7 +56,11 @@ std::uint64_t find_end(const io::File& file) {
   const std::vector<std::byte> tail = read_at(file, first, searched);
   const std::size_t found = std::string_view(reinterpret_cast<const char*>(tail.data()), tail.size()).rfind("PK\5\6");
   if (found == std::string_view::npos) {
-    fail(ErrorCode::Corrupt, file, file.size(), "zip archive without an end of its directory");
+    throw Error({.code = ErrorCode::Corrupt,
+                 .message = "zip archive without an end of its directory",
+                 .file = file.path().string(),
+                 .offset = file.size(),
+                 .hint = "the download or copy is incomplete"});
   }
   const std::uint64_t offset = first + found;
   if (file.size() - offset < kEndBytes) fail(ErrorCode::Corrupt, file, offset, "end of the zip directory is cut off");

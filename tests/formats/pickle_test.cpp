@@ -1,4 +1,5 @@
 #include "formats/pickle.hpp"
+#include "formats/pickle_text.hpp"
 
 #include <doctest/doctest.h>
 
@@ -52,12 +53,16 @@ TEST_CASE("pickle: numbers of all opcodes, big ones kept as digits") {
   CHECK(integer(5) == -32768);
   CHECK(integer(6) == std::numeric_limits<std::int64_t>::max());
   CHECK(p->kind(p.item(7)) == Kind::BigInt);
+  CHECK(p->text(p.item(7)) == "18446744073709551616");
   CHECK(integer(8) == 0x1234);
   CHECK(integer(9) == 12);
   CHECK(p->kind(p.item(10)) == Kind::Bool);
   CHECK(p->boolean(p.item(10)));
   CHECK_FALSE(p->boolean(p.item(11)));
   CHECK(p->kind(p.item(12)) == Kind::BigInt);
+  CHECK(p->text(p.item(12)) == "-99999999999999999999");
+  CHECK(formats::pickle::decimal_digits("\x01\0\0\0\0\0\0\0\xff"s) == "-18446744073709551615");
+  CHECK(formats::pickle::decimal_digits(std::string(65, '\1')).empty());
   CHECK(integer(13) == -7);
   CHECK(integer(14) == 8);
   CHECK(p->real(p.item(15)) == -2.5);

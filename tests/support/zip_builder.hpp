@@ -148,10 +148,10 @@ inline std::string torch_bytes(const TorchFile& file) {
   return zip.finish();
 }
 
-// The bytes of floats 0, 1, 2, ...
-inline std::string float_bytes(int count) {
+// The bytes of floats first, first + 1, ...
+inline std::string float_bytes(int count, float first = 0) {
   PickleBuilder out;
-  for (int i = 0; i < count; ++i) out.number(static_cast<float>(i));
+  for (int i = 0; i < count; ++i) out.number(first + static_cast<float>(i));
   return out.bytes();
 }
 
