@@ -19,6 +19,7 @@
 #include "formats/pickle_stream.hpp"
 #include "formats/registry.hpp"
 #include "formats/tar.hpp"
+#include "formats/tar_member.hpp"
 #include "formats/torch_object.hpp"
 
 namespace mq::formats {
@@ -29,72 +30,6 @@ using pickle::Kind;
 using torch::NodeId;
 
 constexpr std::array<std::string_view, 3> kMembers{"pickle", "storages", "tensors"};
-
-// Pickles and numbers, one after the other, in a member.
-class MemberReader {
- public:
-  MemberReader(io::File file, const Limits& limits) : file_(std::move(file)), limits_(limits) {}
-
-  const io::File& file() const { return file_; }
-  std::uint64_t position() const { return position_; }
-
-  // A pickle without calls: literals and classes.
-  pickle::Pickle literal(std::string& bytes) {
-    const std::string source = file_.path().string();
-    const PickleRange range = find_pickle(file_, position_, source, limits_);
-    bytes = read_pickle_text(file_, range);
-    pickle::Pickle pickle = pickle::parse(std::as_bytes(std::span(bytes)), source, limits_);
-    for (NodeId id = 0; id < pickle.graph.size(); ++id) {
-      if (pickle.graph.kind(id) == Kind::Object || pickle.graph.kind(id) == Kind::PersistentId) {
-        fail(ErrorCode::Unsupported, "more than literals in the description of tensors");
-      }
-    }
-    position_ += range.size_bytes;
-    return pickle;
-  }
-
-  std::int64_t count(const char* what) {
-    std::string bytes;
-    const pickle::Pickle pickle = literal(bytes);
-    if (pickle.graph.kind(pickle.root) != Kind::Int || pickle.graph.integer(pickle.root) < 0) {
-      fail(ErrorCode::Corrupt, std::string("number of ") + what);
-    }
-    return pickle.graph.integer(pickle.root);
-  }
-
-  std::vector<std::int64_t> integers(std::uint64_t count) {
-    const std::uint64_t first = skip(count * sizeof(std::int64_t));
-    std::vector<std::byte> bytes(static_cast<std::size_t>(count) * sizeof(std::int64_t));
-    file_.read(first, bytes);
-    io::ByteReader reader(bytes, "");
-    std::vector<std::int64_t> out;
-    while (!reader.at_end()) out.push_back(reader.i64());
-    return out;
-  }
-
-  // Passes over bytes and returns where they begin.
-  std::uint64_t skip(std::uint64_t size_bytes) {
-    if (!io::range_fits(position_, size_bytes, file_.size())) {
-      fail(ErrorCode::Corrupt, "the member ends too early", std::to_string(size_bytes) + " bytes",
-           std::to_string(file_.size() - position_));
-    }
-    return std::exchange(position_, position_ + size_bytes);
-  }
-
-  [[noreturn]] void fail(ErrorCode code, std::string message, std::string expected = {}, std::string found = {}) const {
-    throw Error({.code = code,
-                 .message = std::move(message),
-                 .file = file_.path().string(),
-                 .offset = position_,
-                 .expected = std::move(expected),
-                 .found = std::move(found)});
-  }
-
- private:
-  io::File file_;
-  const Limits& limits_;
-  std::uint64_t position_ = 0;
-};
 
 // Keys are numbers, or texts of numbers.
 std::optional<std::string> key_of(const pickle::Graph& graph, NodeId id) {
