@@ -105,7 +105,10 @@ bool Search::look(const Part& part) {
 }
 
 void Search::later(Part part) {
-  if (part.depth <= kMaxDepth) return pending_.push_back(std::move(part));
+  if (part.depth <= kMaxDepth) {
+    if (spend(part.size_bytes, part.where)) pending_.push_back(std::move(part));
+    return;
+  }
   add(Verdict::Corrupt, part.where, std::nullopt,
       "more than " + std::to_string(kMaxDepth) + " containers inside each other: not looked into");
 }

@@ -88,14 +88,14 @@ std::string Search::name_in(const std::string& where, std::string_view name) con
   return where + ": " + std::string(name);
 }
 
-// Bytes are followed at most as often as tensors may overlap: only a hostile directory asks for more.
+// Bytes are looked at, or followed, at most as often as tensors may overlap: only a hostile directory asks for more.
 bool Search::spend(std::uint64_t bytes, const std::string& where) {
   const std::uint64_t factor = std::max<std::uint64_t>(limits_.expansion, 1);
   if (spent_ / factor > file_.size() + kFirstBytes) return false;
   spent_ += bytes;
   if (spent_ / factor <= file_.size() + kFirstBytes) return true;
   add(Verdict::Corrupt, where, std::nullopt,
-      "the same bytes are listed as pickles too often: the rest of the file is not looked at (--max-expansion)");
+      "the same bytes are listed too often: the rest of the file is not looked at (--max-expansion)");
   return false;
 }
 

@@ -222,7 +222,9 @@ std::size_t SavedObject::max_tensors() const noexcept {
 
 std::uint64_t add_object(SavedObject& object, Backing& backing, std::string_view root, const std::string& prefix,
                          BlobContents& contents) {
-  if (contents.listing) return list_object(object.values(), object.root(), backing, prefix, contents.tree);
+  if (contents.listing) {
+    return list_object(object.values(), object.root(), backing, prefix, object.size_bytes(), contents.tree);
+  }
   return Reader(object.values(), backing, contents).read(object.root(), root, prefix, object.max_tensors());
 }
 

@@ -28,6 +28,7 @@ class SavedObject {
   bool holds_tensors() const;
   // How many tensors may come out of a pickle of this size.
   std::size_t max_tensors() const noexcept;
+  std::size_t size_bytes() const noexcept { return pickle_.size_bytes; }
 
  private:
   std::string bytes_;

@@ -17,6 +17,13 @@ constexpr std::uint64_t kVisitsPerElement = 8;
 
 constexpr std::size_t kShownPathBytes = 200;
 
+// Plain values of one list that are listed.
+constexpr std::size_t kShownValues = 100;
+
+// Bytes of a pickle for each value that is listed: the shortest entry of a dict is a key and a value from the memo.
+constexpr std::size_t kMinBytesPerLine = 4;
+constexpr std::size_t kFreeLines = 1000;
+
 std::string_view kind_text(ValueKind kind) {
   switch (kind) {
     case ValueKind::Mapping:
@@ -41,8 +48,12 @@ std::string_view kind_text(ValueKind kind) {
 
 class Lister {
  public:
-  Lister(Values& values, Backing& backing, std::vector<ContentNode>& out)
-      : values_(values), storages_(values, backing), budget_(values.source(), values.limits()), out_(out) {}
+  Lister(Values& values, Backing& backing, std::size_t max_lines, std::vector<ContentNode>& out)
+      : values_(values),
+        storages_(values, backing),
+        max_lines_(max_lines),
+        budget_(values.source(), values.limits()),
+        out_(out) {}
 
   std::uint64_t run(NodeId root, std::string key) {
     first_line_ = out_.size();
@@ -55,6 +66,9 @@ class Lister {
       }
       const std::size_t position = frame.next++;
       const Element element = frame.elements[position];
+      if (element.key == kNoNode && values_.kind(element.value) == ValueKind::Scalar && ++frame.values > kShownValues) {
+        continue;
+      }
       open(element.value, key_text(element, position));
     }
     return budget_.spent();
@@ -65,6 +79,7 @@ class Lister {
     std::size_t line;  // in out_
     std::vector<Element> elements;
     std::size_t next = 0;
+    std::size_t values = 0;  // plain ones without keys, so far
   };
 
   std::string key_text(const Element& element, std::size_t position) const {
@@ -82,6 +97,10 @@ class Lister {
     key_bytes_ += key.size();
     if (key_bytes_ > kMaxNamesBytes) {
       values_.fail(ErrorCode::Limit, id, "too many bytes of names", "at most " + std::to_string(kMaxNamesBytes));
+    }
+    if (parents_.size() == max_lines_) {
+      values_.fail(ErrorCode::Limit, id, "more values than the pickle has room for",
+                   "at most " + std::to_string(max_lines_));
     }
     parents_.push_back(path_.empty() ? line : path_.back().line);
     ContentNode& node = out_.emplace_back();
@@ -128,7 +147,15 @@ class Lister {
 
   // What is below a value is known when all of it was listed.
   void close() {
-    const ContentNode& node = out_[path_.back().line];
+    const std::size_t left = path_.back().values - std::min(path_.back().values, kShownValues);
+    if (left > 0) {
+      ContentNode& more = out_.emplace_back();
+      more.depth = static_cast<std::int32_t>(path_.size());
+      more.kind = "more";
+      more.text = std::to_string(left) + " more plain values";
+      parents_.push_back(path_.back().line);
+    }
+    const ContentNode node = out_[path_.back().line];
     path_.pop_back();
     if (!path_.empty()) add(out_[path_.back().line], node);
   }
@@ -172,6 +199,7 @@ class Lister {
 
   Values& values_;
   Storages storages_;
+  std::size_t max_lines_;
   VisitBudget budget_;
   std::vector<ContentNode>& out_;
   std::size_t first_line_ = 0;
@@ -184,9 +212,9 @@ class Lister {
 
 }  // namespace
 
-std::uint64_t list_object(Values& values, NodeId object, Backing& backing, std::string key,
+std::uint64_t list_object(Values& values, NodeId object, Backing& backing, std::string key, std::size_t pickle_bytes,
                           std::vector<ContentNode>& out) {
-  return Lister(values, backing, out).run(object, std::move(key));
+  return Lister(values, backing, kFreeLines + pickle_bytes / kMinBytesPerLine, out).run(object, std::move(key));
 }
 
 }  // namespace mq::formats::torch

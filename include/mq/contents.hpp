@@ -19,8 +19,10 @@ struct ContentNode {
   std::int32_t depth = 0;  // of its place in the tree; 0 for the whole object
   std::string key = {};    // in its container: a name, or a position
   std::string kind = {};   // "dict", "list", "set", "module", "object", "array", "scalar", "tensor", "quantized
-                           // tensor", "sparse tensor", ..., "same" for a value that was listed before
-  std::string text = {};   // a scalar's value; the class of a module or object; the path of what it is the same as
+                           // tensor", "sparse tensor", ..., "same" for a value that was listed before, "more" for plain
+                           // values of a list beyond the first hundred
+  std::string text = {};   // a scalar's value; the class of a module or object; the path of what it is the same as; how
+                           // many more there are
   std::optional<DType> dtype = {};  // of a tensor: of its integers if it is quantized
   Shape shape = {};                 // of a tensor
   std::int64_t elements = 0;        // of a container
@@ -35,7 +37,8 @@ struct OpenOptions;
 
 // Of a file that holds a Python object, that object; of others, and of models in several files, the tensors grouped by
 // the parts of their names.
-// Throws: as open_checkpoint, but no tensor is refused for its kind.
+// Throws: as open_checkpoint, but no tensor is refused for its kind; Limit for an object that is larger than its
+// pickle.
 std::vector<ContentNode> list_contents(const std::filesystem::path& path, const OpenOptions& options);
 
 }  // namespace mq

@@ -34,6 +34,7 @@ inline Outcome run(const Attack& attack, const std::filesystem::path& path) {
     outcome.message = error.what();
     outcome.complaint = test::complaint_about(error, path);
   }
+  if (outcome.complaint.empty() && !attack.meanwhile) outcome.complaint = test::complaint_about_views(path);
   outcome.peak_bytes = peak.bytes();
   return outcome;
 }

@@ -21,4 +21,13 @@ void open_and_read(const std::filesystem::path& path, const OpenOptions& options
   expect_verdict(path, [&] { test::read_within(*open_checkpoint(path, options)); });
 }
 
+void open_and_look(const std::filesystem::path& path) {
+  open_and_read(path);
+  try {
+    if (const std::string complaint = test::complaint_about_views(path); !complaint.empty()) fail(complaint);
+  } catch (const std::exception& error) {
+    fail(std::string("an exception that is no mq::Error: ") + error.what());
+  }
+}
+
 }  // namespace mq::fuzz

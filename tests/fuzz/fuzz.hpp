@@ -41,4 +41,7 @@ void expect_verdict(const std::filesystem::path& path, Body&& body) {
 // Opens the file and reads from it.
 void open_and_read(const std::filesystem::path& path, const OpenOptions& options = {});
 
+// The same, and the file as `info --tree` and `audit` see it.
+void open_and_look(const std::filesystem::path& path);
+
 }  // namespace mq::fuzz

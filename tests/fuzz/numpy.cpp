@@ -3,7 +3,7 @@
 #include "tests/fuzz/mutators.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  mq::fuzz::open_and_read(mq::fuzz::input_file(mq::fuzz::text_of(data, size)));
+  mq::fuzz::open_and_look(mq::fuzz::input_file(mq::fuzz::text_of(data, size)));
   return 0;
 }
 

@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "mq/audit.hpp"
 #include "mq/checkpoint.hpp"
+#include "mq/contents.hpp"
 #include "mq/error.hpp"
 
 namespace mq::test {
@@ -68,6 +70,21 @@ inline Verdict verdict_of(const std::filesystem::path& path, const OpenOptions& 
   } catch (const Error& error) {
     return {error, complaint_about(error, path)};
   }
+}
+
+// Looks at the file in the ways that do not open it as a checkpoint: its tree of contents, and the audit. Empty if both
+// behave, whatever they find.
+inline std::string complaint_about_views(const std::filesystem::path& path) {
+  const auto complaint_of = [&](auto&& look) {
+    try {
+      look();
+    } catch (const Error& error) {
+      return complaint_about(error, path);
+    }
+    return std::string();
+  };
+  std::string complaint = complaint_of([&] { list_contents(path, {}); });
+  return complaint.empty() ? complaint_of([&] { audit(path); }) : complaint;
 }
 
 }  // namespace mq::test

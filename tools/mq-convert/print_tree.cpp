@@ -41,7 +41,7 @@ std::string what(const ContentNode& node) {
   if (node.kind == "same") return "same as " + printable(node.text);
   if (node.kind == "module" || node.kind == "object") return node.kind + " " + printable(node.text);
   if (is_container(node)) return node.kind + " of " + std::to_string(node.elements);
-  if (node.kind == "scalar" || node.kind == "array") return printable(node.text);
+  if (node.kind == "scalar" || node.kind == "array" || node.kind == "more") return printable(node.text);
   return node.kind + (node.text.empty() ? "" : ": " + printable(node.text));
 }
 
