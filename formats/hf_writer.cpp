@@ -114,23 +114,29 @@ Contents contents_of(const Layout& layout, const fs::path& path) {
   return contents;
 }
 
-io::File create_below(const fs::path& root, const std::string& name, std::uint64_t size_bytes) {
-  const fs::path path = root / name;
+// The directory while it is built, and the name it will have.
+struct Root {
+  fs::path folder = {};
+  fs::path named = {};
+};
+
+io::File create_below(const Root& root, const std::string& name, std::uint64_t size_bytes) {
+  const fs::path path = root.folder / name;
   std::error_code error;
   fs::create_directories(path.parent_path(), error);
-  if (error) io::throw_io(path.parent_path(), "create", error.value());
-  io::File file = io::File::create(path);
+  if (error) io::throw_io((root.named / name).parent_path(), "create", error.value());
+  io::File file = io::File::create(path, root.named / name);
   file.resize(size_bytes);
   return file;
 }
 
-void write_text(const fs::path& root, const std::string& name, const std::string& content) {
+void write_text(const Root& root, const std::string& name, const std::string& content) {
   io::File file = create_below(root, name, content.size());
   file.write(0, std::as_bytes(std::span(content)));
   file.close();
 }
 
-void copy_asset(const fs::path& root, const Asset& asset) {
+void copy_asset(const Root& root, const Asset& asset) {
   const io::File source = io::File::open(asset.path);
   if (source.size() != static_cast<std::uint64_t>(asset.size_bytes)) {
     throw Error({.code = ErrorCode::Io,
@@ -155,7 +161,7 @@ void copy_asset(const fs::path& root, const Asset& asset) {
 class HfWriter final : public CheckpointWriter {
  public:
   HfWriter(const fs::path& path, const CreateOptions& options)
-      : path_(path), sync_(options.sync), output_(path, options.overwrite) {
+      : path_(path), sync_(options.sync), output_(path, {options.overwrite, options.inputs}) {
     if (io::is_folder(path)) require_model_directory(path);
   }
 
@@ -165,7 +171,7 @@ class HfWriter final : public CheckpointWriter {
     for (const auto& [name, content] : contents.texts) take_name(name);
     for (const Asset& asset : layout.copies) take_name(asset.name);
     size_bytes_ = contents.size_bytes;
-    root_ = output_.create(static_cast<std::uint64_t>(size_bytes_));
+    root_ = {output_.create(static_cast<std::uint64_t>(size_bytes_ + layout.later_bytes)), path_};
     create_shards(layout, contents.shards);
     for (const auto& [name, content] : contents.texts) write_text(root_, name, content);
     for (const Asset& asset : layout.copies) copy_asset(root_, asset);
@@ -177,16 +183,22 @@ class HfWriter final : public CheckpointWriter {
   }
 
   void add_text(std::string_view name, std::string content) override {
-    if (root_.empty()) throw Error(ErrorCode::Usage, "a text is added between begin and finish");
+    if (root_.folder.empty()) throw Error(ErrorCode::Usage, "a text is added between begin and finish");
     take_name(std::string(name));
     size_bytes_ += static_cast<std::int64_t>(content.size());
     write_text(root_, std::string(name), content);
   }
 
-  void finish() override {
+  void complete() override {
+    if (std::exchange(completed_, true)) return;
     tiles_.require_complete();
     for (io::File& file : files_) file.close();
-    root_.clear();
+    if (sync_) output_.sync();
+  }
+
+  void finish() override {
+    complete();
+    root_ = {};
     output_.commit(sync_);
   }
 
@@ -219,7 +231,8 @@ class HfWriter final : public CheckpointWriter {
   fs::path path_;
   bool sync_;
   io::AtomicDirectory output_;
-  fs::path root_;  // the temporary directory, between begin and finish
+  Root root_;  // between begin and finish
+  bool completed_ = false;
   std::vector<io::File> files_;
   TileWriter tiles_;
   std::set<std::string> names_;

@@ -60,6 +60,7 @@ class ProgressMeter {
     state_.tensor = tensor;
     if (!options_.progress(state_)) throw Error(ErrorCode::Cancelled, "cancelled");
   }
+  void check() { add(0, {}); }
 
  private:
   const ConvertOptions& options_;
@@ -76,8 +77,8 @@ struct Item {
 class Engine {
  public:
   Engine(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter& writer, Executor& executor,
-         const ConvertOptions& options)
-      : checkpoint_(checkpoint), plan_(plan), writer_(writer), executor_(executor), meter_(options, plan.input_bytes) {}
+         ProgressMeter& meter)
+      : checkpoint_(checkpoint), plan_(plan), writer_(writer), executor_(executor), meter_(meter) {}
 
   Report run() {
     Report report;
@@ -134,7 +135,7 @@ class Engine {
   const Plan& plan_;
   CheckpointWriter& writer_;
   Executor& executor_;
-  ProgressMeter meter_;
+  ProgressMeter& meter_;
   ScratchPool pool_;
 };
 
@@ -143,10 +144,15 @@ class Engine {
 Report convert(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter& writer, Executor& executor,
                const ConvertOptions& options) {
   writer.begin(plan.layout);
-  Report report = Engine(checkpoint, plan, writer, executor, options).run();
+  ProgressMeter meter(options, plan.input_bytes);
+  Report report = Engine(checkpoint, plan, writer, executor, meter).run();
   if (plan.recipe.task == Recipe::Task::Quantize) {
     writer.add_text("quantization_metadata.json", quantization_metadata(plan, report));
   }
+  writer.complete();
+  // The last moment at which nothing has to be taken back.
+  checkpoint.check_unchanged();
+  meter.check();
   writer.finish();
   report.output_bytes = writer.size_bytes();
   return report;

@@ -16,9 +16,9 @@
 namespace mq {
 
 struct Progress {
-  std::int64_t bytes_done = 0;   // of input tensors
+  std::int64_t bytes_done = 0;  // of input tensors
   std::int64_t bytes_total = 0;
-  std::string_view tensor;       // one being worked on
+  std::string_view tensor;  // one being worked on
 };
 
 struct ConvertOptions {
@@ -35,22 +35,25 @@ struct StepReport {
 };
 
 struct Report {
-  std::vector<StepReport> steps;  // one for each step of the plan
-  ErrorStats total;               // over all quantized steps
+  std::vector<StepReport> steps;      // one for each step of the plan
+  ErrorStats total;                   // over all quantized steps
   std::vector<std::string> warnings;  // tensors below 10 dB
   std::int64_t output_bytes = 0;      // on disk: CheckpointWriter::size_bytes()
 };
 
 // Runs the plan: begins the writer, writes every tensor and quantization_metadata.json, finishes the writer.
 // The bytes written depend on input and plan only, not on the executor, the instruction set or the machine.
-// Throws: Numeric naming tensor and count (NaN or infinity in a tensor to quantize, overflow of a cast), Io, Corrupt,
-// Cancelled. Nothing is left under the output's name then.
+// Throws: Numeric naming tensor and count (NaN or infinity in a tensor to quantize, overflow of a cast), Io, Corrupt
+// (also if a file of the input has changed since it was opened), Cancelled. Nothing is left under the output's name
+// then.
 Report convert(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter& writer, Executor& executor,
                const ConvertOptions& options = {});
 
 // The text of quantization_metadata.json: schema version, recipe with every default spelled out, spec, error and digest
 // of each tensor. Holds no time, host, path or thread count: equal inputs and options give equal text.
 std::string quantization_metadata(const Plan& plan, const Report& report);
+// What its size will be at most, whatever the data.
+std::int64_t quantization_metadata_bytes(const Plan& plan);
 
 // Reads the range of every float tensor.
 // Throws: Numeric on NaN or infinity, Io, Corrupt.

@@ -31,7 +31,8 @@ int run_conversion(Options& options, Console& console) {
   const Target target = choose_target(options, *input);
   std::unique_ptr<CheckpointWriter> writer;  // creates nothing before it begins
   if (!target.path.empty()) {
-    writer = create_checkpoint(target.path, target.format, {.overwrite = options.overwrite, .sync = options.sync});
+    writer = create_checkpoint(target.path, target.format,
+                               {.overwrite = options.overwrite, .sync = options.sync, .inputs = files_of(*input)});
   }
 
   const bool copies = options.recipe.task == Recipe::Task::Copy;

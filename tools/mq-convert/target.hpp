@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "mq/checkpoint.hpp"
 #include "tools/mq-convert/options.hpp"
@@ -17,7 +18,10 @@ struct Target {
 // The container follows --to, else the suffix of OUT: none means a directory. Without OUT (a dry run) it is a file for
 // a file and a directory for a directory.
 // Throws: Io for an OUT that exists and may not be replaced, Usage for a suffix that names no container, for a
-// container that cannot be written, and for an OUT that is the input, lies in it or contains it.
+// container that cannot be written, and for an OUT that is the input or lies in it.
 Target choose_target(const Options& options, const Checkpoint& input);
+
+// Everything that a conversion of the input reads.
+std::vector<std::filesystem::path> files_of(const Checkpoint& input);
 
 }  // namespace mq::tool
