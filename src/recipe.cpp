@@ -76,6 +76,7 @@ json::Value to_json(const Recipe& recipe) {
     out.set("dtype", dtype_or(recipe.dtype, "source"));
   }
   out.set("format", recipe.format);
+  out.set("max_shard_bytes", recipe.max_shard_bytes ? json::Value(*recipe.max_shard_bytes) : json::Value("source"));
   out.set("digest", recipe.sha256 ? "sha256" : "xxh3-128");
   return out;
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <memory>
 #include <string>
 #include <utility>
@@ -44,13 +43,6 @@ constexpr std::array kVerbs = {
     VerbInfo{Verb::Audit, "audit", "List what a file would run if Python loaded it. Nothing of it is run."},
     VerbInfo{Verb::Schemes, "schemes", "List the encodings, with bits per weight and who loads them."},
 };
-
-[[noreturn]] void fail(std::string_view option, std::string expected, const std::string& found) {
-  throw Error({.code = ErrorCode::Usage,
-               .message = std::string(option),
-               .expected = std::move(expected),
-               .found = found.empty() ? "nothing" : printable(found)});
-}
 
 CLI::Option* configure(CLI::Option* option, const char* group, const char* value) {
   return option->group(group)->option_text(value)->allow_extra_args(false);
@@ -220,43 +212,6 @@ CLI::Option* add_flag(CLI::App& app, const char* group, const char* name, const 
   return app.add_flag(name, target, help)->group(group);
 }
 
-std::int64_t parse_integer(std::string_view option, const std::string& text, std::int64_t least, std::int64_t most) {
-  std::int64_t value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, problem] = std::from_chars(text.data(), end, value);
-  if (problem != std::errc{} || stop != end || value < least || value > most) {
-    fail(option, "a whole number from " + std::to_string(least) + " to " + std::to_string(most), text);
-  }
-  return value;
-}
-
-double parse_decibels(std::string_view option, const std::string& text) {
-  double value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, problem] = std::from_chars(text.data(), end, value);
-  if (problem != std::errc{} || stop != end || !(value > -1000 && value < 1000)) {
-    fail(option, "a number of decibels, as in 30 or 18.5", text);
-  }
-  return value;
-}
-
-DType parse_type(std::string_view option, const std::string& text) {
-  const std::optional<DType> dtype = parse_dtype(text);
-  if (!dtype || !info(*dtype).is_float) fail(option, "a float type: f32, f16 or bf16", text);
-  return *dtype;
-}
-
-std::size_t parse_word(std::string_view option, const std::string& text, const std::vector<std::string_view>& words) {
-  const auto found = std::find(words.begin(), words.end(), text);
-  std::string expected;
-  for (const std::string_view word : words) {
-    expected += expected.empty() ? "" : word == words.back() ? " or " : ", ";
-    expected += word;
-  }
-  if (found == words.end()) fail(option, expected, text);
-  return static_cast<std::size_t>(found - words.begin());
-}
-
 void add_output_options(CLI::App& app, Options& options) {
   add_value(app, kOutput, "--to", "safetensors|pt|gguf", "container of OUT (default: by its suffix)",
             [&](const std::string& text) {
@@ -267,6 +222,9 @@ void add_output_options(CLI::App& app, Options& options) {
   add_flag(app, kOutput, "--dry-run", "print the plan and the exact size, write nothing", options.dry_run);
   add_flag(app, kOutput, "--sha256", "record SHA-256 digests of the input's tensors instead of XXH3-128",
            options.recipe.sha256);
+  add_value(app, kOutput, "--max-shard-size", "SIZE",
+            "bytes of tensors in one file of a folder, as in 5GB (default: the files of the source)",
+            [&](const std::string& text) { options.recipe.max_shard_bytes = parse_bytes("--max-shard-size", text); });
   app.add_flag_callback(
          "--no-sync", [&] { options.sync = false; },
          "do not wait until the data has reached the disk: faster, but a power cut may lose OUT")

@@ -29,6 +29,8 @@ CLI::Option* add_flag(CLI::App& app, const char* group, const char* name, const 
 
 // Throws: Usage naming the option.
 std::int64_t parse_integer(std::string_view option, const std::string& text, std::int64_t least, std::int64_t most);
+// A number of bytes, at least 1: "300MB", "4.5GiB", "1000000".
+std::int64_t parse_bytes(std::string_view option, const std::string& text);
 double parse_decibels(std::string_view option, const std::string& text);
 DType parse_type(std::string_view option, const std::string& text);
 // One of the words; its index.
