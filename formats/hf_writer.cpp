@@ -10,6 +10,7 @@
 #include "formats/file_names.hpp"
 #include "formats/io/atomic_output.hpp"
 #include "formats/io/file.hpp"
+#include "formats/partial_tiles.hpp"
 #include "formats/safetensors_layout.hpp"
 #include "formats/tiles.hpp"
 #include "mq/error.hpp"
@@ -120,12 +121,14 @@ struct Root {
   fs::path named = {};
 };
 
+// What an earlier run has left is gone on with.
 io::File create_below(const Root& root, const std::string& name, std::uint64_t size_bytes) {
   const fs::path path = root.folder / name;
   std::error_code error;
   fs::create_directories(path.parent_path(), error);
   if (error) io::throw_io((root.named / name).parent_path(), "create", error.value());
-  io::File file = io::File::create(path, root.named / name);
+  io::File file = io::File::open_or_create(path, root.named / name);
+  if (file.size() > size_bytes) file.truncate(size_bytes);
   file.resize(size_bytes);
   return file;
 }
@@ -161,7 +164,10 @@ void copy_asset(const Root& root, const Asset& asset) {
 class HfWriter final : public CheckpointWriter {
  public:
   HfWriter(const fs::path& path, const CreateOptions& options)
-      : path_(path), sync_(options.sync), output_(path, {options.overwrite, options.inputs}) {
+      : path_(path),
+        sync_(options.sync),
+        partial_(make_partial(path, options, tiles_)),
+        output_(path, {options.overwrite, options.inputs, partial_ ? &partial_->folder() : nullptr}) {
     if (io::is_folder(path)) require_model_directory(path);
   }
 
@@ -200,7 +206,10 @@ class HfWriter final : public CheckpointWriter {
     complete();
     root_ = {};
     output_.commit(sync_);
+    if (partial_) partial_->folder().remove();
   }
+
+  PartialOutput* partial() noexcept override { return partial_.get(); }
 
   std::int64_t size_bytes() const noexcept override { return size_bytes_; }
 
@@ -230,11 +239,12 @@ class HfWriter final : public CheckpointWriter {
 
   fs::path path_;
   bool sync_;
+  TileWriter tiles_;
+  std::unique_ptr<PartialTiles> partial_;
   io::AtomicDirectory output_;
   Root root_;  // between begin and finish
   bool completed_ = false;
   std::vector<io::File> files_;
-  TileWriter tiles_;
   std::set<std::string> names_;
   std::int64_t size_bytes_ = 0;
 };

@@ -3,6 +3,7 @@
 
 #include "formats/file_names.hpp"
 #include "formats/io/atomic_output.hpp"
+#include "formats/partial_tiles.hpp"
 #include "formats/registry.hpp"
 #include "formats/safetensors_header.hpp"
 #include "formats/safetensors_layout.hpp"
@@ -58,7 +59,10 @@ std::int64_t layout_bytes(const Layout& layout) {
 class SafetensorsWriter final : public CheckpointWriter {
  public:
   SafetensorsWriter(const fs::path& path, const CreateOptions& options)
-      : path_(path), options_(options), output_(path, {options.overwrite, options_.inputs}) {}
+      : path_(path),
+        options_(options),
+        partial_(make_partial(path, options, tiles_)),
+        output_(path, {options.overwrite, options_.inputs, partial_ ? &partial_->folder() : nullptr}) {}
 
   void begin(const Layout& layout) override {
     if (!layout.copies.empty()) {
@@ -107,16 +111,20 @@ class SafetensorsWriter final : public CheckpointWriter {
   void finish() override {
     complete();
     io::publish_together(output_, texts_, options_.sync);
+    if (partial_) partial_->folder().remove();
   }
+
+  PartialOutput* partial() noexcept override { return partial_.get(); }
 
   std::int64_t size_bytes() const noexcept override { return size_bytes_; }
 
  private:
   fs::path path_;
   CreateOptions options_;
+  TileWriter tiles_;
+  std::unique_ptr<PartialTiles> partial_;
   io::AtomicFile output_;
   std::vector<std::unique_ptr<io::AtomicFile>> texts_;
-  TileWriter tiles_;
   std::int64_t size_bytes_ = 0;
 };
 

@@ -26,24 +26,27 @@ void sync_tree(const fs::path& root, const fs::path& named) {
 }  // namespace
 
 AtomicDirectory::AtomicDirectory(const fs::path& target, const TargetOptions& options)
-    : target_(resolve_target(target)), overwrite_(options.overwrite) {
+    : target_(resolve_target(target)), partial_(options.partial), overwrite_(options.overwrite) {
   require_not_input(target_, options.inputs);
   require_replaceable(target_, overwrite_, fs::file_type::directory);
 }
 
 AtomicDirectory::~AtomicDirectory() {
   std::error_code ignored;
-  if (!temporary_.empty()) fs::remove_all(temporary_, ignored);
+  if (!temporary_.empty() && !keeps_) fs::remove_all(temporary_, ignored);
 }
 
 const fs::path& AtomicDirectory::create(std::uint64_t size_bytes) {
   if (!temporary_.empty()) {
     throw Error({.code = ErrorCode::Usage, .message = "output begun twice", .file = target_.string()});
   }
-  const fs::path name = random_sibling(target_);
-  if (retry([&] { return ::mkdir(name.c_str(), 0777); }) != 0) throw_io(target_, "create", errno);
+  keeps_ = partial_ != nullptr;
+  const fs::path name = keeps_ ? partial_->output() : random_sibling(target_);
+  const bool made = retry([&] { return ::mkdir(name.c_str(), 0777); }) == 0;
+  if (!made && !(keeps_ && errno == EEXIST)) throw_io(target_, "create", errno);
   temporary_ = name;
-  require_free_space(temporary_, size_bytes, target_);
+  // Of what is there already each file reserves the rest for itself.
+  if (made) require_free_space(temporary_, size_bytes, target_);
   return temporary_;
 }
 
@@ -59,6 +62,7 @@ void AtomicDirectory::commit(bool sync_name) {
   fs::path replaced;
   if (!rename_to_free_name(temporary_, target_)) replaced = exchange(temporary_, target_);
   const fs::path made = std::exchange(temporary_, replaced);  // from here on the old one is what is removed
+  const bool kept = std::exchange(keeps_, false);
   try {
     std::error_code error;
     if (!replaced.empty() && !overwrite_ && !fs::is_empty(replaced, error)) {
@@ -69,10 +73,12 @@ void AtomicDirectory::commit(bool sync_name) {
     if (sync_name) sync_path(folder_of(target_), target_);
   } catch (const Error&) {
     temporary_ = made;
+    keeps_ = kept;
     if (replaced.empty()) {
       rename_over(target_, made);
     } else {
-      temporary_ = exchange(replaced, target_);
+      const fs::path back = exchange(replaced, target_);
+      if (back != made) rename_over(back, made);
     }
     throw;
   }

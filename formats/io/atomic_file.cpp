@@ -1,5 +1,8 @@
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <limits>
@@ -31,21 +34,29 @@ void require_state(const fs::path& target, bool right, const char* problem) {
 }  // namespace
 
 AtomicFile::AtomicFile(const fs::path& target, const TargetOptions& options)
-    : target_(resolve_target(target)), overwrite_(options.overwrite) {
+    : target_(resolve_target(target)), partial_(options.partial), overwrite_(options.overwrite) {
   require_not_input(target_, options.inputs);
   require_replaceable(target_, overwrite_, fs::file_type::regular);
 }
 
 AtomicFile::~AtomicFile() {
   withdraw();
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (!temporary_.empty() && partial_ == nullptr) ::unlink(temporary_.c_str());
 }
 
 File& AtomicFile::create(std::uint64_t size_bytes, std::uint64_t extra_bytes) {
   require_state(target_, !std::exchange(begun_, true), "begun twice");
+  if (partial_ != nullptr) {
+    file_ = File::open_or_create(partial_->output(), target_);
+    temporary_ = partial_->output();
+    if (file_.size() > size_bytes) file_.truncate(size_bytes);
+  }
+  const std::uint64_t there = partial_ == nullptr ? 0 : std::min(file_.allocated_bytes(), size_bytes);
   constexpr std::uint64_t kMax = std::numeric_limits<std::uint64_t>::max();
-  require_free_space(folder_of(target_), checked_add(size_bytes, extra_bytes).value_or(kMax), target_);
-  if (auto unnamed = File::create_unnamed(folder_of(target_), target_)) {
+  require_free_space(folder_of(target_), checked_add(size_bytes - there, extra_bytes).value_or(kMax), target_);
+  if (partial_ != nullptr) {
+    // What is there already is used.
+  } else if (auto unnamed = File::create_unnamed(folder_of(target_), target_)) {
     file_ = std::move(*unnamed);
   } else {
     const fs::path name = random_sibling(target_);
@@ -104,12 +115,21 @@ void AtomicFile::sync_name() const {
 }
 
 void AtomicFile::withdraw() noexcept {
-  if (!replaced_.empty()) {
-    // Takes the place of the new one, if that is there.
-    if (::rename(replaced_.c_str(), target_.c_str()) == 0) replaced_.clear();
-  } else if (published_) {
+  if (published_ && partial_ != nullptr) {
+    // Back to where it can be continued; what it replaced, if anything, may have taken that name.
+    const fs::path& built = partial_->output();
+    if (replaced_ == built) {
+      ::renameat2(AT_FDCWD, built.c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE);
+      replaced_.clear();
+    } else {
+      ::rename(target_.c_str(), built.c_str());
+    }
+    temporary_ = built;
+  } else if (published_ && replaced_.empty()) {
     ::unlink(target_.c_str());
   }
+  // Takes the place of the new one, if that is there.
+  if (!replaced_.empty() && ::rename(replaced_.c_str(), target_.c_str()) == 0) replaced_.clear();
   published_ = false;
 }
 

@@ -2,7 +2,8 @@
 // it built and brings back what it had replaced.
 //
 // A file has no name until it is complete (O_TMPFILE), so that not even a killed process leaves it behind; where the
-// file system has no such files, and for directories, it is built under a temporary name in the same folder.
+// file system has no such files, and for directories, it is built under a temporary name in the same folder. An output
+// that is to be continued after a failure is built in OUT.partial and stays there.
 //
 // The target is checked when the object is made and again when it is published: without `overwrite` nothing that exists
 // is replaced, even if it appeared in between, but for empty directories. A symbolic link is followed: the file it
@@ -15,12 +16,14 @@
 #include <span>
 
 #include "formats/io/file.hpp"
+#include "formats/io/partial_folder.hpp"
 
 namespace mq::io {
 
 struct TargetOptions {
   bool overwrite = false;
   std::span<const std::filesystem::path> inputs = {};  // which the target must not be, nor hold
+  const PartialFolder* partial = nullptr;              // where to build, and what to go on with; borrowed
 };
 
 class AtomicFile {
@@ -56,6 +59,7 @@ class AtomicFile {
   std::filesystem::path target_;
   std::filesystem::path temporary_;  // empty while the file has no name, or its final one
   std::filesystem::path replaced_;   // what had the final name
+  const PartialFolder* partial_;
   bool overwrite_;
   bool begun_ = false;
   bool completed_ = false;
@@ -89,7 +93,9 @@ class AtomicDirectory {
  private:
   std::filesystem::path target_;
   std::filesystem::path temporary_;  // what is to be removed: the new directory, or the one it replaced; may be empty
+  const PartialFolder* partial_;
   bool overwrite_;
+  bool keeps_ = false;  // temporary_ is a partial output
 };
 
 }  // namespace mq::io

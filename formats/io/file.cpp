@@ -88,10 +88,21 @@ File::~File() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
+// Without O_NONBLOCK, opening a pipe would wait for its other end.
 File File::open(const fs::path& path) {
-  // Without O_NONBLOCK, opening a pipe would wait for a writer.
   const int descriptor = retry([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
   if (descriptor < 0) throw_io(path, "open", errno);
+  return opened(path, descriptor);
+}
+
+File File::open_or_create(const fs::path& path, const fs::path& named) {
+  constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  const int descriptor = retry([&] { return ::open(path.c_str(), kFlags, 0666); });
+  if (descriptor < 0) throw_io(named, "create", errno);
+  return opened(named, descriptor);
+}
+
+File File::opened(const fs::path& path, int descriptor) {
   File file(path, descriptor);
   const struct stat status = status_of(path, descriptor);
   if (!S_ISREG(status.st_mode)) {
@@ -204,6 +215,18 @@ void File::resize(std::uint64_t size) {
     if (retry([&] { return ::ftruncate(descriptor_, length); }) != 0) throw_io(path_, "set the size", errno);
   }
   size_ = size;
+}
+
+void File::truncate(std::uint64_t size) {
+  if (retry([&] { return ::ftruncate(descriptor_, static_cast<off_t>(size)); }) != 0) {
+    throw_io(path_, "set the size", errno);
+  }
+  size_ = size;
+}
+
+std::uint64_t File::allocated_bytes() const {
+  constexpr std::uint64_t kBlockBytes = 512;  // of st_blocks, whatever the file system's are
+  return static_cast<std::uint64_t>(status_of(path_, descriptor_).st_blocks) * kBlockBytes;
 }
 
 void File::check_unchanged() const {

@@ -36,6 +36,10 @@ class File {
   // Throws: Io.
   static std::optional<File> create_unnamed(const std::filesystem::path& folder, const std::filesystem::path& named);
 
+  // Opens a file for writing and reading, or creates it if it is not there. Errors name it `named`.
+  // Throws: Io, Unsupported if it is not a regular file.
+  static File open_or_create(const std::filesystem::path& path, const std::filesystem::path& named);
+
   // A range of this file as a file of its own: offset 0 is its beginning. It lies inside this one, was opened to read,
   // and is called path(): name in errors. Throws: Io.
   File part(std::uint64_t offset, std::uint64_t size_bytes, std::string_view name) const;
@@ -48,6 +52,7 @@ class File {
   const std::filesystem::path& path() const noexcept { return path_; }
   std::uint64_t size() const noexcept { return size_; }  // when it was opened, or as set by resize()
   FileIdentity identity() const noexcept { return identity_; }
+  std::int64_t modified_ns() const noexcept { return modified_seconds_ * 1'000'000'000 + modified_nanoseconds_; }
 
   // Fills out from offset on.
   // Throws: Io; Corrupt if the file ends before.
@@ -58,6 +63,11 @@ class File {
   // Gives a created file its final size and, where the file system can, the disk space for it.
   // Throws: Io with the space needed and the space there is.
   void resize(std::uint64_t size);
+
+  // Cuts off what is beyond `size`. Throws: Io.
+  void truncate(std::uint64_t size);
+  // Disk space that the file has now. Throws: Io.
+  std::uint64_t allocated_bytes() const;
 
   // Throws: Corrupt if the file has another size or time of modification than when it was opened.
   void check_unchanged() const;
@@ -73,6 +83,7 @@ class File {
 
  private:
   File(const std::filesystem::path& path, int descriptor);
+  static File opened(const std::filesystem::path& path, int descriptor);
 
   std::filesystem::path path_;
   int descriptor_ = -1;

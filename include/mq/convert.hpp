@@ -23,7 +23,14 @@ struct Progress {
 
 struct ConvertOptions {
   // Called now and then, from any thread but never from two at a time. Returning false cancels.
-  std::function<bool(const Progress&)> progress;
+  std::function<bool(const Progress&)> progress = {};
+  // An earlier output, with its quantization_metadata.json beside it. Quantized tensors whose input has the digest and
+  // whose encoding is the one written there are copied from it instead of made again; that its bytes are what was
+  // written is taken for granted (validate() looks).
+  const Checkpoint* reuse = nullptr;
+  // Of a writer that is resumed: after so many bytes of output, or ten seconds, what was written is made durable and
+  // noted.
+  std::int64_t journal_bytes = std::int64_t{1} << 30;
 };
 
 struct StepReport {
@@ -39,13 +46,18 @@ struct Report {
   ErrorStats total;                   // over all quantized steps
   std::vector<std::string> warnings;  // tensors below 10 dB
   std::int64_t output_bytes = 0;      // on disk: CheckpointWriter::size_bytes()
+  std::int64_t resumed = 0;           // steps whose bytes an earlier, unfinished run had written
+  std::int64_t reused = 0;            // steps whose bytes were copied from ConvertOptions::reuse
+  std::vector<std::string> notes;     // what of the unfinished run was not used, and why
 };
 
-// Runs the plan: begins the writer, writes every tensor and quantization_metadata.json, finishes the writer.
-// The bytes written depend on input and plan only, not on the executor, the instruction set or the machine.
+// Runs the plan: begins the writer, writes every tensor and quantization_metadata.json, finishes the writer. A writer
+// made with CreateOptions::resume goes on with what an earlier run of the same plan on the same input has left, and
+// ends with the bytes of a run that was not interrupted; if this run fails, it leaves what it has done for the next
+// one. The bytes written depend on input and plan only, not on the executor, the instruction set or the machine.
 // Throws: Numeric naming tensor and count (NaN or infinity in a tensor to quantize, overflow of a cast), Io, Corrupt
 // (also if a file of the input has changed since it was opened), Cancelled. Nothing is left under the output's name
-// then.
+// then. Usage if the unfinished run was another one (the message says what differs), or if `reuse` cannot be used.
 Report convert(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter& writer, Executor& executor,
                const ConvertOptions& options = {});
 

@@ -157,6 +157,9 @@ void check_paths(const Options& options, const std::string& hint) {
   const bool compares = options.verb == Verb::Compare;
   const bool converts = options.verb <= Verb::Convert;
   if (options.in.empty()) throw missing(compares ? "ORIGINAL" : converts ? "IN" : "FILE", hint);
+  if (converts && options.journal_bytes && !options.resume) {
+    throw Error({.code = ErrorCode::Usage, .message = "--journal-every goes with --resume", .hint = hint});
+  }
   if (!options.out.empty()) return;
   if (compares) throw missing("QUANTIZED", hint);
   if (converts && !options.dry_run) throw missing("OUT", hint);
@@ -225,6 +228,12 @@ void add_output_options(CLI::App& app, Options& options) {
   add_value(app, kOutput, "--max-shard-size", "SIZE",
             "bytes of tensors in one file of a folder, as in 5GB (default: the files of the source)",
             [&](const std::string& text) { options.recipe.max_shard_bytes = parse_bytes("--max-shard-size", text); });
+  add_flag(app, kOutput, "--resume",
+           "keep what is done in OUT.partial if the run ends early, however it ends, and go on with what is there",
+           options.resume);
+  add_value(app, kOutput, "--journal-every", "SIZE",
+            "with --resume: how much is written before it is noted as done (default 1GiB, and at least every 10 s)",
+            [&](const std::string& text) { options.journal_bytes = parse_bytes("--journal-every", text); });
   app.add_flag_callback(
          "--no-sync", [&] { options.sync = false; },
          "do not wait until the data has reached the disk: faster, but a power cut may lose OUT")

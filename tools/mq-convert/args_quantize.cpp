@@ -84,6 +84,9 @@ Examples:
 
 void add_quantize_options(CLI::App& app, Options& options) {
   add_encoding(app, options);
+  add_value(app, kOutput, "--reuse", "OLD",
+            "an earlier output: tensors of the same input and encoding are copied from it instead of made again",
+            [&](const std::string& text) { options.reuse = text; });
   add_selection(app, options);
   app.footer(kFooter);
 }

@@ -32,7 +32,10 @@ int run_conversion(Options& options, Console& console) {
   std::unique_ptr<CheckpointWriter> writer;  // creates nothing before it begins
   if (!target.path.empty()) {
     writer = create_checkpoint(target.path, target.format,
-                               {.overwrite = options.overwrite, .sync = options.sync, .inputs = files_of(*input)});
+                               {.overwrite = options.overwrite,
+                                .sync = options.sync,
+                                .resume = options.resume && !options.dry_run,
+                                .inputs = files_of(*input)});
   }
 
   const bool copies = options.recipe.task == Recipe::Task::Copy;
@@ -46,15 +49,20 @@ int run_conversion(Options& options, Console& console) {
     return console.finish(options.verb);
   }
 
+  const std::unique_ptr<Checkpoint> old = options.reuse.empty() ? nullptr : open_checkpoint(options.reuse);
   Workers workers(options.threads);
   ProgressLine line(!console.json());
-  const ConvertOptions watch{.progress = [&](const Progress& progress) {
-    line.show(progress);
-    return stop_signal() == 0;
-  }};
-  const Report report = convert(*input, plan, *writer, workers.executor, watch);
+  ConvertOptions how{.progress =
+                         [&](const Progress& progress) {
+                           line.show(progress);
+                           return stop_signal() == 0;
+                         },
+                     .reuse = old.get()};
+  if (options.journal_bytes) how.journal_bytes = *options.journal_bytes;
+  const Report report = run_or_say_how_to_continue(
+      options, target, [&] { return convert(*input, plan, *writer, workers.executor, how); });
   line.clear();
-  console.show("result", Result{plan, report, target.path});
+  console.show("result", Result{plan, report, target.path, options});
   return console.finish(options.verb);
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "formats/format.hpp"
@@ -116,6 +117,21 @@ Target choose_target(const Options& options, const Checkpoint& input) {
   if (target.format.empty() || (target.format == "safetensors" && suffix.empty())) target.format = "hf_safetensors";
   require_writable(target);
   return target;
+}
+
+Report run_or_say_how_to_continue(const Options& options, const Target& target,
+                                  const std::function<Report()>& conversion) {
+  try {
+    return conversion();
+  } catch (const Error& error) {
+    ErrorDetails details = error.details();
+    fs::path partial = resolved(target.path);
+    partial += ".partial";
+    std::error_code unknown;
+    if (!options.resume || !details.hint.empty() || !fs::exists(partial, unknown)) throw;
+    details.hint = "the same command goes on with what is kept in " + partial.string();
+    throw Error(std::move(details));
+  }
 }
 
 std::vector<fs::path> files_of(const Checkpoint& input) {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "mq/checkpoint.hpp"
+#include "mq/convert.hpp"
 #include "tools/mq-convert/options.hpp"
 
 namespace mq::tool {
@@ -20,6 +22,11 @@ struct Target {
 // Throws: Io for an OUT that exists and may not be replaced, Usage for a suffix that names no container, for a
 // container that cannot be written, and for an OUT that is the input or lies in it.
 Target choose_target(const Options& options, const Checkpoint& input);
+
+// Runs a conversion. If it fails but has left what --resume goes on with, its error says so.
+// Throws: what `conversion` throws.
+Report run_or_say_how_to_continue(const Options& options, const Target& target,
+                                  const std::function<Report()>& conversion);
 
 // Everything that a conversion of the input reads.
 std::vector<std::filesystem::path> files_of(const Checkpoint& input);

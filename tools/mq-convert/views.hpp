@@ -17,6 +17,7 @@
 #include "mq/validate.hpp"
 #include "src/json.hpp"
 #include "tools/mq-convert/inspect.hpp"
+#include "tools/mq-convert/options.hpp"
 #include "tools/mq-convert/schemes.hpp"
 
 namespace mq::tool {
@@ -53,6 +54,7 @@ struct Result {
   const Plan& plan;
   const Report& report;
   std::filesystem::path path;
+  const Options& options;
 };
 
 struct Compared {
