@@ -1,6 +1,7 @@
-// Times whole conversions against `cp` of the same file: pairs of runs, alternating, and the median of their ratios.
+// Times whole conversions: against `cp` of the same file, of .pt against safetensors, and as they grow.
 //
-// The input is a synthetic fp16 language model of random weights, written once into --dir. Every run has a new target
+// The input is a synthetic fp16 language model of random weights, written once into --dir. Ratios come from pairs of
+// runs, alternating, and are medians. Every run has a new target
 // on the same file system and is preceded by a discarded write and delete of the output's size, because page backing
 // moves timings by far more than the work itself on virtual machines.
 #include <spawn.h>
@@ -16,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/convert_inputs.hpp"
+#include "bench/convert_scaling.hpp"
 #include "mq/mq.hpp"
 
 namespace {
@@ -24,55 +27,17 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 struct Options {
+  std::string what = "cp";
   fs::path dir = fs::temp_directory_path();
   std::int64_t megabytes = 2048;
   int pairs = 9;
   int threads = 2;
+  std::int64_t tensors = 1'000'000;  // kept ones
   std::vector<std::string> schemes = {"int8", "int4:g128"};
 };
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// Names and shapes of a Llama-like model of about the size asked for, in tensors of 4096 columns.
-std::vector<mq::TensorInfo> model_layout(std::int64_t megabytes) {
-  constexpr std::int64_t kCols = 4096;
-  constexpr std::int64_t kRows = 5376;  // 42 MiB of fp16
-  std::vector<mq::TensorInfo> tensors;
-  for (std::int64_t done = 0, layer = 0; done < megabytes << 20; ++layer) {
-    const std::string name = "model.layers." + std::to_string(layer) + ".mlp.up_proj.weight";
-    tensors.push_back({.name = name, .dtype = mq::DType::Float16, .shape = {kRows, kCols}});
-    done += tensors.back().size_bytes();
-  }
-  return tensors;
-}
-
-// Random fp16 weights between 2^-9 and 2^-1, either sign: 11 random bits of sign and mantissa, 3 of exponent.
-void fill(std::vector<std::uint16_t>& values, std::uint64_t& state) {
-  for (std::uint16_t& value : values) {
-    state = state * 6364136223846793005ull + 1442695040888963407ull;
-    const std::uint64_t bits = state >> 33;
-    const std::uint64_t exponent = 6 + (bits >> 11 & 7);
-    value = static_cast<std::uint16_t>((bits & 1) << 15 | exponent << 10 | (bits >> 1 & 0x3ff));
-  }
-}
-
-void make_input(const fs::path& path, std::int64_t megabytes) {
-  const mq::Layout layout{.tensors = model_layout(megabytes)};
-  const auto writer = mq::create_checkpoint(path, "safetensors", {.overwrite = true, .sync = false});
-  writer->begin(layout);
-  std::uint64_t state = 1;
-  std::vector<std::uint16_t> rows;
-  for (std::size_t t = 0; t < layout.tensors.size(); ++t) {
-    const mq::Shape& shape = layout.tensors[t].shape;
-    rows.resize(static_cast<std::size_t>(64 * shape[1]));
-    for (std::int64_t r = 0; r < shape[0]; r += 64) {
-      fill(rows, state);
-      writer->write(t, r, 64, 0, 2 * shape[1], std::as_bytes(std::span(rows)));
-    }
-  }
-  writer->finish();
 }
 
 // Touches the pages that the next output will need, and gives them back.
@@ -107,9 +72,9 @@ double time_cp(const fs::path& input, const fs::path& output) {
 }
 
 double time_convert(const fs::path& input, const fs::path& output, const std::string& scheme, mq::Executor& executor,
-                    std::int64_t& output_bytes) {
+                    std::int64_t& output_bytes, bool verify_checksums = true) {
   const auto start = Clock::now();
-  const auto checkpoint = mq::open_checkpoint(input);
+  const auto checkpoint = mq::open_checkpoint(input, {.verify_checksums = verify_checksums});
   mq::Recipe recipe;
   recipe.scheme = mq::parse_spec(scheme);
   const mq::Plan plan = mq::make_plan(mq::describe(*checkpoint), recipe);
@@ -144,8 +109,49 @@ void compare_with_cp(const Options& options, const fs::path& input, const std::s
               static_cast<double>(input_bytes) / median(converted) / 1e9, median(copied), median(ratios), *low, *high);
 }
 
+// .pt, with and without its checksums verified, against safetensors of the same tensors.
+void compare_inputs(const Options& options) {
+  const auto executor = mq::make_thread_executor(options.threads);
+  const fs::path plain = options.dir / "mq-bench-input.safetensors", zip = options.dir / "mq-bench-input.pt";
+  const fs::path output = options.dir / "mq-bench-output.safetensors";
+  mq::bench::make_safetensors(plain, options.megabytes);
+  mq::bench::make_torch_zip(zip, options.megabytes);
+  std::int64_t bytes = options.megabytes << 19;
+  const auto timed = [&](const fs::path& input, bool verify) {
+    warm_pages(options.dir, bytes);
+    return time_convert(input, output, "int8", *executor, bytes, verify);
+  };
+  std::vector<double> safetensors, unverified, verified;
+  for (int pair = 0; pair < options.pairs; ++pair) {
+    safetensors.push_back(timed(plain, true));
+    unverified.push_back(timed(zip, false) / safetensors.back());
+    verified.push_back(timed(zip, true) / safetensors.back());
+  }
+  const auto print = [](const char* name, const std::vector<double>& ratios) {
+    const auto [low, high] = std::minmax_element(ratios.begin(), ratios.end());
+    std::printf("%-24s %.2f x safetensors (%.2f-%.2f)\n", name, median(ratios), *low, *high);
+  };
+  std::printf("int8 from safetensors    %.3f s\n", median(safetensors));
+  print("from .pt, no checksums", unverified);
+  print("from .pt, verified", verified);
+  fs::remove(plain);
+  fs::remove(zip);
+}
+
+void compare_all_with_cp(const Options& options) {
+  const fs::path input = options.dir / "mq-bench-input.safetensors";
+  mq::bench::make_safetensors(input, options.megabytes);
+  std::printf("input %.2f GB of fp16, %d threads, %s kernels, median of %d pairs\n",
+              static_cast<double>(fs::file_size(input)) / 1e9, options.threads, std::string(mq::active_isa()).c_str(),
+              options.pairs);
+  for (const std::string& scheme : options.schemes) compare_with_cp(options, input, scheme);
+  fs::remove(input);
+}
+
 bool parse(int argc, char** argv, Options& options) {
-  for (int i = 1; i + 1 < argc; i += 2) {
+  int i = 1;
+  if (argc > 1 && argv[1][0] != '-') options.what = argv[i++];
+  for (; i + 1 < argc; i += 2) {
     const std::string_view name = argv[i];
     const std::string_view value = argv[i + 1];
     const auto number = [&](auto& into) { std::from_chars(value.data(), value.data() + value.size(), into); };
@@ -157,34 +163,48 @@ bool parse(int argc, char** argv, Options& options) {
       number(options.pairs);
     } else if (name == "--threads") {
       number(options.threads);
+    } else if (name == "--tensors") {
+      number(options.tensors);
     } else if (name == "--scheme") {
       options.schemes = {std::string(value)};
     } else {
       return false;
     }
   }
-  return argc % 2 == 1 && options.megabytes > 0 && options.pairs > 0 && options.threads > 0;
+  return i == argc && options.megabytes > 0 && options.pairs > 0 && options.threads > 0;
+}
+
+bool run(const Options& options) {
+  if (options.what == "cp") {
+    compare_all_with_cp(options);
+  } else if (options.what == "inputs") {
+    compare_inputs(options);
+  } else if (options.what == "tensors") {
+    mq::bench::tensors_table(options.dir, options.tensors);
+  } else if (options.what == "shards") {
+    mq::bench::shards_table(options.dir);
+  } else if (options.what == "memory") {
+    mq::bench::memory_table(options.dir, options.threads);
+  } else if (options.what == "threads") {
+    mq::bench::threads_table(options.dir, options.megabytes, options.threads);
+  } else {
+    return false;
+  }
+  return true;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   Options options;
-  if (!parse(argc, argv, options)) {
-    std::fprintf(stderr, "usage: mq-bench-convert [--dir DIR] [--mb 2048] [--pairs 9] [--threads 2] [--scheme SPEC]\n");
-    return 2;
-  }
   try {
-    const fs::path input = options.dir / "mq-bench-input.safetensors";
-    make_input(input, options.megabytes);
-    std::printf("input %.2f GB of fp16, %d threads, %s kernels, median of %d pairs\n",
-                static_cast<double>(fs::file_size(input)) / 1e9, options.threads, std::string(mq::active_isa()).c_str(),
-                options.pairs);
-    for (const std::string& scheme : options.schemes) compare_with_cp(options, input, scheme);
-    fs::remove(input);
+    if (parse(argc, argv, options) && run(options)) return 0;
   } catch (const mq::Error& problem) {
     std::fprintf(stderr, "mq-bench-convert: %s\n", problem.what());
     return mq::exit_code(problem.code());
   }
-  return 0;
+  std::fprintf(stderr,
+               "usage: mq-bench-convert [cp|inputs|tensors|shards|memory|threads] [--dir DIR] [--mb 2048] [--pairs 9]\n"
+               "                        [--threads 2] [--scheme SPEC] [--tensors 1000000]\n");
+  return 2;
 }

@@ -78,8 +78,10 @@ std::int64_t stored_bytes(const Checkpoint& checkpoint) {
 }
 
 std::optional<std::int64_t> file_bytes(const Checkpoint& checkpoint) {
+  const std::vector<std::filesystem::path> files = checkpoint.files();
+  if (files.empty()) return std::nullopt;
   std::int64_t total = 0;
-  for (const std::filesystem::path& file : checkpoint.files()) {
+  for (const std::filesystem::path& file : files) {
     std::error_code unknown;
     const std::uintmax_t bytes = std::filesystem::file_size(file, unknown);
     if (unknown) return std::nullopt;
