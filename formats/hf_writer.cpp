@@ -178,6 +178,7 @@ class HfWriter final : public CheckpointWriter {
     for (const Asset& asset : layout.copies) take_name(asset.name);
     size_bytes_ = contents.size_bytes;
     root_ = {output_.create(static_cast<std::uint64_t>(size_bytes_ + layout.later_bytes)), path_};
+    if (partial_) remove_others();
     create_shards(layout, contents.shards);
     for (const auto& [name, content] : contents.texts) write_text(root_, name, content);
     for (const Asset& asset : layout.copies) copy_asset(root_, asset);
@@ -196,10 +197,16 @@ class HfWriter final : public CheckpointWriter {
   }
 
   void complete() override {
-    if (std::exchange(completed_, true)) return;
+    if (completed_) return;
     tiles_.require_complete();
+    // After one failure a second fsync would know nothing of the bytes that were lost.
+    if (std::exchange(completing_, true)) {
+      throw Error(
+          {.code = ErrorCode::Usage, .message = "output could not be completed before", .file = path_.string()});
+    }
     for (io::File& file : files_) file.close();
     if (sync_) output_.sync();
+    completed_ = true;
   }
 
   void finish() override {
@@ -224,6 +231,18 @@ class HfWriter final : public CheckpointWriter {
     }
   }
 
+  // What has no name of this output may have come from the one that an earlier run was replacing.
+  void remove_others() const {
+    std::error_code error;
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root_.folder, error)) {
+      const bool keeps =
+          entry.is_directory() || names_.contains(entry.path().lexically_relative(root_.folder).string());
+      if (!keeps) fs::remove(entry.path(), error);
+      if (error) break;
+    }
+    if (error) io::throw_io(path_, "empty the folder", error.value());
+  }
+
   void create_shards(const Layout& layout, const std::map<std::string, Shard>& shards) {
     std::vector<std::pair<const io::File*, std::uint64_t>> places(layout.tensors.size());
     files_.reserve(shards.size());  // places point into it
@@ -243,6 +262,7 @@ class HfWriter final : public CheckpointWriter {
   std::unique_ptr<PartialTiles> partial_;
   io::AtomicDirectory output_;
   Root root_;  // between begin and finish
+  bool completing_ = false;
   bool completed_ = false;
   std::vector<io::File> files_;
   std::set<std::string> names_;

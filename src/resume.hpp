@@ -22,12 +22,12 @@ class Resumption {
   // Throws: Io.
   void restore(Report& report, std::vector<bool>& done);
 
-  // Notes steps whose bytes were written, after making those durable: all of the `steps` given so far, if enough has
-  // been written or enough time has gone by, or at last.
-  // Throws: Io.
+  // A step whose bytes were given to the writer: the next commit notes it.
   void add(std::size_t step, const StepReport& report);
-  void commit_if_due();
+  // Makes durable what was written, then notes the steps. Throws: Io.
   void commit();
+  // The same if enough was written or enough time has gone by since the last time. Throws: Io.
+  void commit_if_due();
   // The same on the way out of a run that failed.
   void commit_what_can_be() noexcept;
 

@@ -69,13 +69,16 @@ File& AtomicFile::create(std::uint64_t size_bytes, std::uint64_t extra_bytes) {
 
 void AtomicFile::complete(bool sync) {
   require_state(target_, begun_, "finished before it was begun");
-  if (std::exchange(completed_, true)) return;
+  if (completed_) return;
+  // After one failure a second fsync would know nothing of the bytes that were lost.
+  require_state(target_, !std::exchange(completing_, true), "could not be completed before");
   if (sync) file_.sync();
   if (temporary_.empty()) {
     file_.close_unnamed();
   } else {
     file_.close();
   }
+  completed_ = true;
 }
 
 bool AtomicFile::replaces() const {
@@ -117,7 +120,7 @@ void AtomicFile::sync_name() const {
 void AtomicFile::withdraw() noexcept {
   if (published_ && partial_ != nullptr) {
     // Back to where it can be continued; what it replaced, if anything, may have taken that name.
-    const fs::path& built = partial_->output();
+    const fs::path built = partial_->output();
     if (replaced_ == built) {
       ::renameat2(AT_FDCWD, built.c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE);
       replaced_.clear();

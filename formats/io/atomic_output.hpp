@@ -62,6 +62,7 @@ class AtomicFile {
   const PartialFolder* partial_;
   bool overwrite_;
   bool begun_ = false;
+  bool completing_ = false;
   bool completed_ = false;
   bool published_ = false;
   File file_;

@@ -211,7 +211,7 @@ void File::resize(std::uint64_t size) {
       if (errno == ENOSPC) require_free_space(path_.parent_path(), size, path_);
       throw_io(path_, "reserve " + std::to_string(size) + " bytes", errno);
     }
-    require_free_space(path_.parent_path(), size, path_);
+    require_free_space(path_.parent_path(), size - std::min(size, allocated_bytes()), path_);
     if (retry([&] { return ::ftruncate(descriptor_, length); }) != 0) throw_io(path_, "set the size", errno);
   }
   size_ = size;

@@ -48,6 +48,7 @@ Stage::Stage(const Scenario& scenario) : scenario_(scenario) {
   if (scenario.replaces && scenario.is_directory()) {
     write_checkpoint(out(), "hf_safetensors", {sample("old", DType::UInt8, {64})});
     write_file(out() / "quantization_metadata.json", "old");
+    write_file(out() / "tokenizer.json", "old");  // which the new one does not have
   } else if (scenario.replaces) {
     write_checkpoint(out(), "safetensors", {sample("old", DType::UInt8, {64})});
     write_file(out().string() + ".quantization_metadata.json", "old");

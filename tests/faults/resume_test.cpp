@@ -174,3 +174,14 @@ TEST_CASE("--resume: two processes cannot work on one output") {
     CHECK(stage.files() == clean.files);
   }
 }
+
+TEST_CASE("--resume: is what --journal-every needs, and a dry run with it leaves nothing") {
+  const TempDir dir;
+  const std::string out = (dir / "out.safetensors").string();
+  const std::string input = all_scenarios().front().input;
+  const Outcome outcome = run_tool({"quantize", input, out, "--journal-every", "1MB"});
+  CHECK(outcome.exit_code == 2);
+  CHECK(contains(outcome.err, "--journal-every goes with --resume"));
+  CHECK(run_tool({"quantize", input, out, "--resume", "--dry-run"}).exit_code == 0);
+  CHECK(names_in(dir.path()).empty());
+}
