@@ -75,6 +75,7 @@ class StepRun {
 
   std::vector<std::vector<ChunkDigest>> digests_;  // by tile
   std::vector<ErrorStats> errors_;                 // by tile
+  std::vector<NonfiniteCounts> excluded_;          // by tile, if they are allowed
   std::atomic<std::int64_t> nonfinite_ = 0;
   std::atomic<std::int64_t> overflow_ = 0;
 };

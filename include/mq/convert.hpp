@@ -29,6 +29,7 @@ struct ConvertOptions {
 struct StepReport {
   std::string id;
   ErrorStats error;    // of quantized steps; numel 0 for others
+  NonfiniteCounts nonfinite;  // of quantized steps, if Recipe::allow_nan
   std::string digest;  // of the input's stored bytes: "xxh3-128:HEX" or "sha256:HEX", empty for dropped steps
 
   bool operator==(const StepReport&) const = default;
@@ -43,8 +44,8 @@ struct Report {
 
 // Runs the plan: begins the writer, writes every tensor and quantization_metadata.json, finishes the writer.
 // The bytes written depend on input and plan only, not on the executor, the instruction set or the machine.
-// Throws: Numeric naming tensor and count (NaN or infinity in a tensor to quantize, overflow of a cast), Io, Corrupt,
-// Cancelled. Nothing is left under the output's name then.
+// Throws: Numeric naming tensor and count (NaN or infinity in a tensor to quantize unless the recipe allows them,
+// overflow of a cast), Io, Corrupt, Cancelled. Nothing is left under the output's name then.
 Report convert(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter& writer, Executor& executor,
                const ConvertOptions& options = {});
 

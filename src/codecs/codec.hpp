@@ -28,7 +28,8 @@ struct CodecRequest {
   QuantSpec spec;  // an empty scale_dtype means Float32
   BlockLayout layout;
   CodeForm form = CodeForm::Bytes;
-  bool two_pass = false;  // observe first even where one pass would do: the rows are too long to be held whole
+  bool allow_nonfinite = false;  // encode NaN and infinities as finite_values() makes them (src/nonfinite.hpp)
+  bool two_pass = false;         // observe first even where one pass would do: the rows are too long to be held whole
 };
 
 // One named part as a matrix of bytes.
@@ -97,7 +98,7 @@ struct Codec {
   void (*settle)(CodecState& state) = nullptr;
   // x is the tile's rows, adjacent. A tile may be part of a row only if two_pass, observes() or parameters were given;
   // its first column is then a multiple of 32, and of 32 its width too unless it ends the row. Values that are not
-  // finite are counted, their codes unspecified.
+  // finite are counted, their codes unspecified unless allow_nonfinite.
   EncodeCounts (*encode)(const CodecState& state, const Tile& tile, const float* x, PartSpans parts) = nullptr;
   // After the last encode: the parts that are not tiled, in the order of parts() (tiled ones empty).
   void (*finish)(const CodecState& state, PartSpans parts) = nullptr;

@@ -42,6 +42,7 @@ constexpr std::array kVerbs = {
     VerbInfo{Verb::Compare, "compare", "Measure how far one checkpoint is from another, tensor by tensor."},
     VerbInfo{Verb::Validate, "validate", "Check that a checkpoint is whole and its numbers are sane."},
     VerbInfo{Verb::Audit, "audit", "List what a file would run if Python loaded it. Nothing of it is run."},
+    VerbInfo{Verb::Recipe, "recipe", "Print the recipe that options and files add up to, every default spelled out."},
     VerbInfo{Verb::Schemes, "schemes", "List the encodings, with bits per weight and who loads them."},
 };
 
@@ -66,7 +67,7 @@ void add_path(CLI::App& app, const char* name, const char* help, std::filesystem
 void add_general(CLI::App& app, Options& options) {
   app.set_help_flag("-h,--help", "print this text")->group(kGeneral);
   add_flag(app, kGeneral, "--json", "print one JSON object on stdout instead of text, on failure too", options.json);
-  if (options.verb == Verb::Schemes) return;
+  if (options.verb == Verb::Schemes || options.verb == Verb::Recipe) return;
   if (options.verb == Verb::Audit) {
     add_flag(app, kGeneral, "--verbose", "every name and call, however many there are", options.verbose);
     return;
@@ -82,6 +83,7 @@ void add_conversion(CLI::App& app, Options& options) {
   using Task = Recipe::Task;
   add_path(app, "IN", kCheckpointHelp, options.in);
   add_path(app, "OUT,-o,--out", "what to write; without a suffix it is a directory", options.out);
+  add_recipe_option(app, options);
   if (options.verb == Verb::Quantize) {
     options.recipe.task = Task::Quantize;
     add_quantize_options(app, options);
@@ -98,6 +100,17 @@ void add_conversion(CLI::App& app, Options& options) {
     app.footer("Example:\n  mq-convert convert model.pt model.safetensors");
   }
   add_output_options(app, options);
+}
+
+void add_recipe_printing(CLI::App& app, Options& options) {
+  add_recipe_option(app, options);
+  add_quantize_options(app, options);
+  add_digest_option(app, options);
+  app.footer(
+      "The text is JSON, and what --recipe reads; a file may leave out what is a default, and may be YAML.\n\n"
+      "Examples:\n  mq-convert recipe --scheme int4:g64 --rule 'kind:conv=int8' > recipe.json\n"
+      "  mq-convert recipe --recipe recipe.yaml\n  mq-convert recipe --recipe "
+      "out.safetensors.quantization_metadata.json");
 }
 
 void add_reading(CLI::App& app, Options& options) {
@@ -161,7 +174,7 @@ Error missing(std::string what, const std::string& hint) {
 }
 
 void check_paths(const Options& options, const std::string& hint) {
-  if (options.verb >= Verb::Schemes) return;
+  if (options.verb >= Verb::Recipe) return;
   const bool compares = options.verb == Verb::Compare;
   const bool converts = options.verb <= Verb::Convert;
   if (options.in.empty()) throw missing(compares ? "ORIGINAL" : converts ? "IN" : "FILE", hint);
@@ -257,6 +270,11 @@ std::size_t parse_word(std::string_view option, const std::string& text, const s
   return static_cast<std::size_t>(found - words.begin());
 }
 
+void add_digest_option(CLI::App& app, Options& options) {
+  add_flag(app, kOutput, "--sha256", "record SHA-256 digests of the input's tensors instead of XXH3-128",
+           options.recipe.sha256);
+}
+
 void add_output_options(CLI::App& app, Options& options) {
   add_value(app, kOutput, "--to", "safetensors|pt|gguf", "container of OUT (default: by its suffix)",
             [&](const std::string& text) {
@@ -265,8 +283,7 @@ void add_output_options(CLI::App& app, Options& options) {
             });
   add_flag(app, kOutput, "--overwrite", "replace OUT if it exists", options.overwrite);
   add_flag(app, kOutput, "--dry-run", "print the plan and the exact size, write nothing", options.dry_run);
-  add_flag(app, kOutput, "--sha256", "record SHA-256 digests of the input's tensors instead of XXH3-128",
-           options.recipe.sha256);
+  add_digest_option(app, options);
   app.add_flag_callback(
          "--no-sync", [&] { options.sync = false; },
          "do not wait until the data has reached the disk: faster, but a power cut may lose OUT")
@@ -296,6 +313,8 @@ Options parse_args(int argc, const char* const* argv) {
     options.verb = chosen->verb;
     if (options.verb <= Verb::Convert) {
       add_conversion(*command, options);
+    } else if (options.verb == Verb::Recipe) {
+      add_recipe_printing(*command, options);
     } else {
       add_reading(*command, options);
     }
@@ -314,6 +333,7 @@ Options parse_args(int argc, const char* const* argv) {
     rethrow(error, *command, hint);
   }
   if (options.message.empty()) check_paths(options, hint);
+  merge_input_names(options);
   if (options.threads == 0) options.threads = usable_processors();
   return options;
 }

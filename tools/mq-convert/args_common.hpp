@@ -34,8 +34,16 @@ DType parse_type(std::string_view option, const std::string& text);
 // One of the words; its index.
 std::size_t parse_word(std::string_view option, const std::string& text, const std::vector<std::string_view>& words);
 
+// --recipe. Before all other options that say something about recipes: callbacks run in the order in which options were
+// added, and theirs change what the file said.
+void add_recipe_option(CLI::App& app, Options& options);
+// After the line is parsed: how names are changed becomes part of the recipe, and what a recipe says about it is done.
+void merge_input_names(Options& options);
+void take_input_names(const InputNames& names, OpenOptions& open);
+
 void add_input_options(CLI::App& app, Options& options);
 void add_output_options(CLI::App& app, Options& options);
+void add_digest_option(CLI::App& app, Options& options);
 void add_quantize_options(CLI::App& app, Options& options);
 
 }  // namespace mq::tool

@@ -101,6 +101,11 @@ int run_audit(const Options& options, Console& console) {
   return failure ? console.finish_failed(options.verb, {&*failure, 1}) : console.finish(options.verb);
 }
 
+int run_recipe(const Options& options, Console& console) {
+  console.show("recipe", options.recipe);
+  return console.finish(options.verb);
+}
+
 int run_schemes(const Options& options, Console& console) {
   console.show("schemes", list_schemes());
   return console.finish(options.verb);
@@ -125,6 +130,8 @@ int run(Options& options, Console& console) {
       return run_validate(options, console);
     case Verb::Audit:
       return run_audit(options, console);
+    case Verb::Recipe:
+      return run_recipe(options, console);
     case Verb::Schemes:
       return run_schemes(options, console);
     case Verb::Limits:

@@ -10,7 +10,7 @@
 
 namespace mq::tool {
 
-enum class Verb { Quantize, Dequantize, Convert, Info, Compare, Validate, Audit, Schemes, Limits };
+enum class Verb { Quantize, Dequantize, Convert, Info, Compare, Validate, Audit, Recipe, Schemes, Limits };
 
 struct Options {
   Verb verb = Verb::Info;
@@ -19,7 +19,7 @@ struct Options {
   std::filesystem::path in = {};   // compare: the original
   std::filesystem::path out = {};  // compare: the quantized one
   OpenOptions open = {};
-  Recipe recipe = {};
+  mq::Recipe recipe = {.format = std::string(kAutoFormat)};
   std::string to = {};  // container of OUT; empty: by its suffix
   bool overwrite = false;
   bool sync = true;

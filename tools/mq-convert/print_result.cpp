@@ -51,6 +51,24 @@ std::string warnings(const Result& result) {
   return text + "; use more bits or smaller groups for them (--rule)\n";
 }
 
+std::string nonfinite_line(const Result& result) {
+  NonfiniteCounts total;
+  std::size_t tensors = 0;
+  std::string names;
+  for (const StepReport& step : result.report.steps) {
+    const NonfiniteCounts& counts = step.nonfinite;
+    if (counts.total() == 0) continue;
+    total.add(counts);
+    if (++tensors > kWorstShown) continue;
+    names += (names.empty() ? "" : ", ") + printable(step.id) + " (" + human_count(counts.nan) + " NaN, " +
+             human_count(counts.infinite) + " infinite)";
+  }
+  if (tensors == 0) return {};
+  if (tensors > kWorstShown) names += " and " + std::to_string(tensors - kWorstShown) + " more";
+  return "warning: " + plural(total.nan, "NaN") + " became 0 and " + human_count(total.infinite) +
+         " infinite the outermost code: " + names + '\n';
+}
+
 std::string loads_in_line(const Plan& plan) {
   if (plan.recipe.task != Recipe::Task::Quantize) return {};
   const bool quantizes =
@@ -72,9 +90,16 @@ json::Value to_json(const ErrorStats& error) {
   return value;
 }
 
+json::Value to_json(const NonfiniteCounts& counts) {
+  json::Value value;
+  value.set("nan", counts.nan);
+  value.set("infinite", counts.infinite);
+  return value;
+}
+
 std::string to_text(const Result& result, const Style& style) {
   std::string text = error_table(result, style.verbose);
-  text += warnings(result);
+  text += warnings(result) + nonfinite_line(result);
   text += "wrote: " + printable(result.path.string(), 4096) + ", " + human_bytes(result.report.output_bytes) + " (" +
           human_count(result.report.output_bytes) + " bytes)\n";
   return text + loads_in_line(result.plan);
@@ -87,6 +112,7 @@ json::Value to_json(const Result& result) {
     value.set("name", result.plan.steps[i].id);
     value.set("spec", to_string(result.plan.steps[i].spec));
     value.set("error", to_json(result.report.steps[i].error));
+    value.set("nonfinite", to_json(result.report.steps[i].nonfinite));
     tensors.push_back(std::move(value));
   }
   json::Value value;

@@ -1,0 +1,19 @@
+// NaN and infinity in weights, where a recipe allows them: what they are encoded as, and how errors are measured then.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "mq/metrics.hpp"
+
+namespace mq {
+
+// The n values at x as an encoding takes them: NaN is 0, which is the code of the zero point; an infinity is the
+// largest finite number of its sign, which saturates whatever the scale. x itself where all values are finite, else a
+// copy that lies in buffer.
+const float* finite_values(const float* x, std::int64_t n, std::vector<float>& buffer);
+
+// Counts the values of x that are not finite and sets them and their decoded values y to 0, so that they are no error.
+NonfiniteCounts exclude_nonfinite(float* x, float* y, std::int64_t n);
+
+}  // namespace mq
