@@ -21,11 +21,6 @@ struct Progress {
   std::string_view tensor;       // one being worked on
 };
 
-struct ConvertOptions {
-  // Called now and then, from any thread but never from two at a time. Returning false cancels.
-  std::function<bool(const Progress&)> progress;
-};
-
 struct StepReport {
   std::string id;
   ErrorStats error;    // of quantized steps; numel 0 for others
@@ -33,6 +28,13 @@ struct StepReport {
   std::string digest;  // of the input's stored bytes: "xxh3-128:HEX" or "sha256:HEX", empty for dropped steps
 
   bool operator==(const StepReport&) const = default;
+};
+
+struct ConvertOptions {
+  // Called now and then, from any thread but never from two at a time. Returning false cancels.
+  std::function<bool(const Progress&)> progress;
+  // Called when a step is complete, in the order of the plan and from the thread that called convert().
+  std::function<void(const Step&, const StepReport&)> step_done;
 };
 
 struct Report {

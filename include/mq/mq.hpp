@@ -9,6 +9,7 @@
 #include "mq/cpu.hpp"
 #include "mq/dtype.hpp"
 #include "mq/error.hpp"
+#include "mq/estimate.hpp"
 #include "mq/executor.hpp"
 #include "mq/limits.hpp"
 #include "mq/metrics.hpp"

@@ -212,8 +212,8 @@ std::string_view to_string(Verb verb) noexcept {
   return kVerbs[static_cast<std::size_t>(verb)].name;
 }
 
-bool wants_json(int argc, const char* const* argv) noexcept {
-  return std::any_of(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; });
+bool has_word(int argc, const char* const* argv, std::string_view option) noexcept {
+  return std::any_of(argv, argv + argc, [&](const char* word) { return std::string_view(word) == option; });
 }
 
 CLI::Option* add_value(CLI::App& app, const char* group, const char* name, const char* value, const char* help,
@@ -275,14 +275,22 @@ void add_digest_option(CLI::App& app, Options& options) {
            options.recipe.sha256);
 }
 
+void add_log_option(CLI::App& app, Options& options) {
+  add_flag(app, kGeneral, "--log-json",
+           "tell on stderr what happens, one JSON object per line: start, plan, progress, tensor, warning, done, error",
+           options.log_json);
+}
+
 void add_output_options(CLI::App& app, Options& options) {
+  add_log_option(app, options);
   add_value(app, kOutput, "--to", "safetensors|pt|gguf", "container of OUT (default: by its suffix)",
             [&](const std::string& text) {
               parse_word("--to", text, {"safetensors", "pt", "gguf"});
               options.to = text;
             });
   add_flag(app, kOutput, "--overwrite", "replace OUT if it exists", options.overwrite);
-  add_flag(app, kOutput, "--dry-run", "print the plan and the exact size, write nothing", options.dry_run);
+  add_flag(app, kOutput, "--dry-run",
+           "print the plan, the exact size, and what it takes of disk, memory and time; write nothing", options.dry_run);
   add_digest_option(app, options);
   app.add_flag_callback(
          "--no-sync", [&] { options.sync = false; },

@@ -43,6 +43,7 @@ void take_input_names(const InputNames& names, OpenOptions& open);
 
 void add_input_options(CLI::App& app, Options& options);
 void add_output_options(CLI::App& app, Options& options);
+void add_log_option(CLI::App& app, Options& options);
 void add_digest_option(CLI::App& app, Options& options);
 void add_quantize_options(CLI::App& app, Options& options);
 

@@ -32,6 +32,7 @@ struct Options {
 
   int threads = 0;  // 0: as many as this process may use
   bool json = false;
+  bool log_json = false;
   bool verbose = false;
 };
 

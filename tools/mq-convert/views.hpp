@@ -17,6 +17,7 @@
 #include "mq/validate.hpp"
 #include "src/json.hpp"
 #include "src/recipe.hpp"
+#include "tools/mq-convert/cost.hpp"
 #include "tools/mq-convert/inspect.hpp"
 #include "tools/mq-convert/schemes.hpp"
 
@@ -54,6 +55,7 @@ struct Result {
   const Plan& plan;
   const Report& report;
   std::filesystem::path path;
+  double seconds = 0;  // that the conversion took, from the first byte read to the last name taken
 };
 
 struct Compared {
@@ -65,6 +67,9 @@ json::Value to_json(const InputSummary& input);
 
 std::string to_text(const PlanView& view, const Style& style);
 json::Value to_json(const PlanView& view);
+
+std::string to_text(const Cost& cost, const Style& style);
+json::Value to_json(const Cost& cost);
 
 std::string to_text(const Result& result, const Style& style);
 json::Value to_json(const Result& result);
