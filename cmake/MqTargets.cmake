@@ -74,7 +74,7 @@ endfunction()
 function(mq_add_isa name)
   add_library(mq_isa_${name} OBJECT ${PROJECT_SOURCE_DIR}/kernels/isa/${name}.cpp)
   mq_internal(mq_isa_${name})
-  mq_use(mq_isa_${name} xsimd)
+  mq_use(mq_isa_${name} xsimd xxhash)
   # Their callers have checked what they are given, and their small functions would pay for a canary each.
   target_compile_options(mq_isa_${name} PRIVATE -O2 -fno-exceptions -fno-stack-protector ${ARGN})
   target_sources(mq PRIVATE $<TARGET_OBJECTS:mq_isa_${name}>)

@@ -1,5 +1,6 @@
 #include "formats/tiles.hpp"
 
+#include <cstring>
 #include <string>
 
 #include "mq/error.hpp"
@@ -66,11 +67,18 @@ std::uint64_t require_range(const TensorInfo& tensor, std::int64_t first, std::i
 }
 
 void TileWriter::add(const TensorInfo& tensor, const io::File& file, std::uint64_t offset) {
-  places_.push_back({.name = tensor.name,
-                     .file = &file,
-                     .offset = offset,
-                     .size_bytes = static_cast<std::uint64_t>(tensor.size_bytes()),
-                     .written = std::make_unique<std::atomic<std::uint64_t>>(0)});
+  add(tensor);
+  places_.back().file = &file;
+  places_.back().offset = offset;
+}
+
+void TileWriter::add(const TensorInfo& tensor, std::span<std::byte> memory) {
+  add(tensor);
+  places_.back().memory = memory.data();
+}
+
+void TileWriter::add(const TensorInfo& tensor) {
+  places_.push_back({.name = tensor.name, .size_bytes = static_cast<std::uint64_t>(tensor.size_bytes())});
 }
 
 void TileWriter::write(std::size_t index, std::int64_t first_row, std::int64_t rows, std::int64_t first_byte,
@@ -84,7 +92,7 @@ void TileWriter::write(std::size_t index, std::int64_t first_row, std::int64_t r
     refuse(place.name, "bytes written twice", std::to_string(place.size_bytes) + " bytes",
            std::to_string(before + data.size()));
   }
-  const std::uint64_t start = place.offset + static_cast<std::uint64_t>(first_row * row_bytes + first_byte);
+  const auto start = static_cast<std::uint64_t>(first_row * row_bytes + first_byte);
   try {
     put(place, start, tile_bytes == row_bytes ? 1 : rows, row_bytes, data);
   } catch (...) {
@@ -97,7 +105,9 @@ void TileWriter::put(const Place& place, std::uint64_t start, std::int64_t rows,
                      std::span<const std::byte> data) {
   const std::size_t tile_bytes = data.size() / static_cast<std::size_t>(rows);
   for (std::int64_t row = 0; row < rows; ++row) {
-    place.file->write(start + static_cast<std::uint64_t>(row * row_bytes), data.first(tile_bytes));
+    const std::uint64_t at = start + static_cast<std::uint64_t>(row * row_bytes);
+    if (place.file != nullptr) place.file->write(place.offset + at, data.first(tile_bytes));
+    if (place.memory != nullptr) std::memcpy(place.memory + at, data.data(), tile_bytes);
     data = data.subspan(tile_bytes);
   }
 }

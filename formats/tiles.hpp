@@ -26,6 +26,10 @@ class TileWriter {
  public:
   // Declares the next tensor: its bytes lie at `offset` of `file`, which outlives this object's last write.
   void add(const TensorInfo& tensor, const io::File& file, std::uint64_t offset);
+  // Its bytes go to memory, which is borrowed.
+  void add(const TensorInfo& tensor, std::span<std::byte> memory);
+  // Its bytes are counted and go nowhere.
+  void add(const TensorInfo& tensor);
 
   // As CheckpointWriter::write.
   // Throws: Usage for a tile outside its tensor or bytes beyond the tensor's number, Io.
@@ -38,10 +42,11 @@ class TileWriter {
  private:
   struct Place {
     std::string name;
-    const io::File* file;
-    std::uint64_t offset;
-    std::uint64_t size_bytes;
-    std::unique_ptr<std::atomic<std::uint64_t>> written;
+    const io::File* file = nullptr;
+    std::byte* memory = nullptr;
+    std::uint64_t offset = 0;  // of the file
+    std::uint64_t size_bytes = 0;
+    std::unique_ptr<std::atomic<std::uint64_t>> written = std::make_unique<std::atomic<std::uint64_t>>(0);
   };
   static void put(const Place& place, std::uint64_t start, std::int64_t rows, std::int64_t row_bytes,
                   std::span<const std::byte> data);

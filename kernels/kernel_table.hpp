@@ -32,6 +32,15 @@ struct ErrorSums {
 
 static_assert(sizeof(Range) == 16, "vector code stores ranges as four floats");
 
+// Affine parameters of runs: element i of the input belongs to run i / run.
+struct AffineRuns {
+  const float* inv_scale;
+  const float* scale;
+  const float* zero_point;
+  float qmin;
+  float qmax;
+};
+
 struct KernelTable {
   const char* name;                 // "reference", "avx2", "avx512bw", "neon"
   std::uint32_t required_features;  // bits of cpu_features.hpp
@@ -48,6 +57,13 @@ struct KernelTable {
   // zero_point.
   void (*quantize_4)(const float* x, std::size_t rows, std::size_t run, const float* inv_scale, const float* zero_point,
                      float qmin, float qmax, std::uint8_t* packed) noexcept;
+
+  // quantize_8 and quantize_4, and what error_sums says of x and the decoded codes, (q - zero_point) * scale, added to
+  // *sums block by block from the first element on. run is 16, 32 or a multiple of 64, rows * run a multiple of 64.
+  void (*quantize_8_measured)(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
+                              std::uint8_t* q, ErrorSums* sums) noexcept;
+  void (*quantize_4_measured)(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
+                              std::uint8_t* packed, ErrorSums* sums) noexcept;
 
   // y = (q - zero_point) * scale.
   void (*dequantize_i8)(const std::int8_t* q, std::size_t rows, std::size_t run, const float* scale,
@@ -92,6 +108,9 @@ struct KernelTable {
 
   // CRC-32 of the zip format (reflected 0xEDB88320), continued from crc (0 to begin).
   std::uint32_t (*crc32)(std::uint32_t crc, const std::uint8_t* bytes, std::size_t n) noexcept;
+
+  // XXH3-128 without a seed, in its canonical form: 16 bytes, big-endian.
+  void (*xxh3_128)(const std::uint8_t* bytes, std::size_t n, std::uint8_t* digest) noexcept;
 };
 
 }  // namespace mq::kernels

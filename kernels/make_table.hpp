@@ -13,6 +13,8 @@ constexpr KernelTable make_table(const char* name, std::uint32_t required_featur
       .range = &Ops::range,
       .quantize_8 = &Ops::quantize_8,
       .quantize_4 = &Ops::quantize_4,
+      .quantize_8_measured = &Ops::quantize_8_measured,
+      .quantize_4_measured = &Ops::quantize_4_measured,
       .dequantize_i8 = &Ops::dequantize_i8,
       .dequantize_u8 = &Ops::dequantize_u8,
       .dequantize_4 = &Ops::dequantize_4,
@@ -32,6 +34,7 @@ constexpr KernelTable make_table(const char* name, std::uint32_t required_featur
       .unpack_4 = &Ops::unpack_4,
       .error_sums = &Ops::error_sums,
       .crc32 = &Ops::crc32,
+      .xxh3_128 = &Ops::xxh3_128,
   };
 }
 

@@ -6,69 +6,44 @@
 
 namespace mq::kernels {
 
+// The 16 lanes of the sums over one block.
 template <class Isa>
-struct Metrics {
-  static void error_sums(const float* x, const float* y, std::size_t n, ErrorSums* out) noexcept {
-    ErrorSums sums = {};
-    for (std::size_t begin = 0; begin < n; begin += kBlock) {
-      add_block(x + begin, y + begin, n - begin < kBlock ? n - begin : kBlock, sums);
-    }
-    *out = sums;
-  }
-
- private:
+class ErrorLanes {
+ public:
   using Floats = typename Lanes<Isa>::Floats;
-  static constexpr std::size_t kWidth = Lanes<Isa>::kWidth;
   static constexpr std::size_t kBlock = 1024;
   static constexpr std::size_t kLanes = 16;
-  static constexpr std::size_t kVectors = kLanes / kWidth;
+  static constexpr std::size_t kWidth = Lanes<Isa>::kWidth;
 
-  struct Sums {
-    Floats error_sq[kVectors];
-    Floats x_sq[kVectors];
-    Floats y_sq[kVectors];
-    Floats xy[kVectors];
-    Floats max_error[kVectors];
-  };
-
-  static void add_block(const float* x, const float* y, std::size_t n, ErrorSums& total) {
-    Sums s;
+  ErrorLanes() {
     for (std::size_t k = 0; k < kVectors; ++k) {
-      s.error_sq[k] = s.x_sq[k] = s.y_sq[k] = s.xy[k] = s.max_error[k] = Floats(0.0f);
+      error_sq_[k] = x_sq_[k] = y_sq_[k] = xy_[k] = max_error_[k] = Floats(0.0f);
     }
-    std::size_t i = 0;
-    for (; i + kLanes <= n; i += kLanes) add(x + i, y + i, s);
-    if (i < n) {
-      // Zeros change no sum: no lane ever holds -0.
-      float x_pad[kLanes] = {};
-      float y_pad[kLanes] = {};
-      for (std::size_t j = 0; j < n - i; ++j) {
-        x_pad[j] = x[i + j];
-        y_pad[j] = y[i + j];
-      }
-      add(x_pad, y_pad, s);
-    }
-    total.error_sq += tree(s.error_sq);
-    total.x_sq += tree(s.x_sq);
-    total.y_sq += tree(s.y_sq);
-    total.xy += tree(s.xy);
+  }
+
+  // Vector number `index` of the block, counted from a multiple of 16 elements.
+  void add(std::size_t index, Floats x, Floats y) {
+    const std::size_t k = index % kVectors;
+    const Floats d = x - y;
+    error_sq_[k] += d * d;
+    x_sq_[k] += x * x;
+    y_sq_[k] += y * y;
+    xy_[k] += x * y;
+    max_error_[k] = Isa::max_number(xsimd::abs(d), max_error_[k]);
+  }
+
+  void add_to(ErrorSums& total) const {
+    total.error_sq += tree(error_sq_);
+    total.x_sq += tree(x_sq_);
+    total.y_sq += tree(y_sq_);
+    total.xy += tree(xy_);
     float largest[kLanes];
-    for (std::size_t k = 0; k < kVectors; ++k) s.max_error[k].store_unaligned(largest + k * kWidth);
+    for (std::size_t k = 0; k < kVectors; ++k) max_error_[k].store_unaligned(largest + k * kWidth);
     for (const float e : largest) total.max_error = e > total.max_error ? e : total.max_error;
   }
 
-  static void add(const float* x, const float* y, Sums& s) {
-    for (std::size_t k = 0; k < kVectors; ++k) {
-      const Floats a = Floats::load_unaligned(x + k * kWidth);
-      const Floats b = Floats::load_unaligned(y + k * kWidth);
-      const Floats d = a - b;
-      s.error_sq[k] += d * d;
-      s.x_sq[k] += a * a;
-      s.y_sq[k] += b * b;
-      s.xy[k] += a * b;
-      s.max_error[k] = Isa::max_number(xsimd::abs(d), s.max_error[k]);
-    }
-  }
+ private:
+  static constexpr std::size_t kVectors = kLanes / kWidth;
 
   static double tree(const Floats (&sums)[kVectors]) {
     float lanes[kLanes];
@@ -77,6 +52,52 @@ struct Metrics {
       for (std::size_t i = 0; i < half; ++i) lanes[i] += lanes[i + half];
     }
     return lanes[0];
+  }
+
+  Floats error_sq_[kVectors];
+  Floats x_sq_[kVectors];
+  Floats y_sq_[kVectors];
+  Floats xy_[kVectors];
+  Floats max_error_[kVectors];
+};
+
+template <class Isa>
+struct Metrics {
+  static void error_sums(const float* x, const float* y, std::size_t n, ErrorSums* out) noexcept {
+    ErrorSums sums = {};
+    for (std::size_t begin = 0; begin < n; begin += ErrorLanes<Isa>::kBlock) {
+      const std::size_t left = n - begin;
+      add_block(x + begin, y + begin, left < ErrorLanes<Isa>::kBlock ? left : ErrorLanes<Isa>::kBlock, sums);
+    }
+    *out = sums;
+  }
+
+ private:
+  using Floats = typename Lanes<Isa>::Floats;
+  static constexpr std::size_t kWidth = Lanes<Isa>::kWidth;
+  static constexpr std::size_t kLanes = ErrorLanes<Isa>::kLanes;
+
+  static void add_block(const float* x, const float* y, std::size_t n, ErrorSums& total) {
+    ErrorLanes<Isa> lanes;
+    std::size_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) add(x + i, y + i, lanes);
+    if (i < n) {
+      // Zeros change no sum: no lane ever holds -0.
+      float x_pad[kLanes] = {};
+      float y_pad[kLanes] = {};
+      for (std::size_t j = 0; j < n - i; ++j) {
+        x_pad[j] = x[i + j];
+        y_pad[j] = y[i + j];
+      }
+      add(x_pad, y_pad, lanes);
+    }
+    lanes.add_to(total);
+  }
+
+  static void add(const float* x, const float* y, ErrorLanes<Isa>& lanes) {
+    for (std::size_t k = 0; k < kLanes / kWidth; ++k) {
+      lanes.add(k, Floats::load_unaligned(x + k * kWidth), Floats::load_unaligned(y + k * kWidth));
+    }
   }
 };
 

@@ -66,6 +66,17 @@ struct Reference {
     }
   }
 
+  static void quantize_8_measured(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
+                                  std::uint8_t* q, ErrorSums* sums) noexcept {
+    quantize_8(x, rows, run, runs.inv_scale, runs.zero_point, runs.qmin, runs.qmax, q);
+    add_errors(x, rows * run, run, runs, *sums);
+  }
+  static void quantize_4_measured(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
+                                  std::uint8_t* packed, ErrorSums* sums) noexcept {
+    quantize_4(x, rows, run, runs.inv_scale, runs.zero_point, runs.qmin, runs.qmax, packed);
+    add_errors(x, rows * run, run, runs, *sums);
+  }
+
   static void dequantize_i8(const std::int8_t* q, std::size_t rows, std::size_t run, const float* scale,
                             const float* zero_point, float* y) noexcept {
     for (std::size_t r = 0; r < rows; ++r) {
@@ -148,7 +159,6 @@ struct Reference {
   }
 
   static void error_sums(const float* x, const float* y, std::size_t n, ErrorSums* out) noexcept {
-    constexpr std::size_t kBlock = 1024;
     ErrorSums sums = {};
     for (std::size_t begin = 0; begin < n; begin += kBlock) {
       add_block(x + begin, y + begin, n - begin < kBlock ? n - begin : kBlock, sums);
@@ -162,6 +172,20 @@ struct Reference {
 
  private:
   static constexpr std::size_t kLanes = 16;
+  static constexpr std::size_t kBlock = 1024;
+
+  static void add_errors(const float* x, std::size_t n, std::size_t run, const AffineRuns& runs, ErrorSums& sums) {
+    float y[kBlock];
+    for (std::size_t begin = 0; begin < n; begin += kBlock) {
+      const std::size_t count = n - begin < kBlock ? n - begin : kBlock;
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t r = (begin + i) / run;
+        const std::int32_t q = code(x[begin + i], runs.inv_scale[r], runs.zero_point[r], runs.qmin, runs.qmax);
+        y[i] = (static_cast<float>(q) - runs.zero_point[r]) * runs.scale[r];
+      }
+      add_block(x + begin, y, count, sums);
+    }
+  }
 
   // The low nibble of a byte comes first and clears the high one.
   static void put_nibble(std::uint8_t* packed, std::size_t i, unsigned value) {

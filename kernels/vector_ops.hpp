@@ -3,12 +3,14 @@
 
 #include "kernels/checksum.hpp"
 #include "kernels/dequantize.hpp"
+#include "kernels/digest.hpp"
 #include "kernels/fp8.hpp"
 #include "kernels/metrics.hpp"
 #include "kernels/minmax.hpp"
 #include "kernels/narrow.hpp"
 #include "kernels/pack.hpp"
 #include "kernels/quantize.hpp"
+#include "kernels/quantize_measured.hpp"
 #include "kernels/widen.hpp"
 
 namespace mq::kernels {
@@ -16,12 +18,14 @@ namespace mq::kernels {
 template <class Isa>
 struct VectorOps : Minmax<Isa>,
                    Quantize<Isa>,
+                   QuantizeMeasured<Isa>,
                    Dequantize<Isa>,
                    Fp8<Isa>,
                    Widen<Isa>,
                    Narrow<Isa>,
                    Pack<Isa>,
                    Metrics<Isa>,
-                   Checksum<Isa> {};
+                   Checksum<Isa>,
+                   Digest<Isa> {};
 
 }  // namespace mq::kernels

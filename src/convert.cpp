@@ -109,7 +109,7 @@ class Engine {
       const Step& step = plan_.steps[next++];
       runs.push_back(std::make_unique<StepRun>(checkpoint_, plan_, step, writer_));
       tiles += runs.back()->tiles();
-      state += step.state_bytes;
+      state += runs.back()->held_bytes();
     }
     for_tiles(runs, true, [](StepRun& run, std::int64_t tile, WorkerScratch& scratch) { run.observe(tile, scratch); });
     for (const auto& run : runs) run->settle();

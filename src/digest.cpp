@@ -1,11 +1,8 @@
 #include "src/digest.hpp"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-#include <cstring>
 #include <vector>
 
+#include "src/active_table.hpp"
 #include "src/sha256.hpp"
 
 namespace mq {
@@ -19,10 +16,9 @@ std::size_t digest_bytes(DigestKind kind) {
 
 ChunkDigest digest_chunk(DigestKind kind, std::span<const std::byte> bytes) {
   if (kind == DigestKind::Sha256) return sha256(bytes);
-  XXH128_canonical_t canonical;
-  XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes.data(), bytes.size()));
   ChunkDigest digest{};
-  std::memcpy(digest.data(), canonical.digest, sizeof canonical.digest);
+  active_table().xxh3_128(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size(),
+                          reinterpret_cast<std::uint8_t*>(digest.data()));
   return digest;
 }
 

@@ -8,6 +8,7 @@
 #include "mq/convert.hpp"
 #include "mq/estimate.hpp"
 #include "src/block_layout.hpp"
+#include "src/null_writer.hpp"
 #include "src/plan_steps.hpp"
 
 namespace mq {
@@ -49,16 +50,6 @@ class ProbeCheckpoint final : public Checkpoint {
   std::vector<TensorInfo> tensors_;
   std::vector<std::byte> bytes_;
   Metadata metadata_;
-};
-
-class NullWriter final : public CheckpointWriter {
- public:
-  void begin(const Layout&) override {}
-  void write(std::size_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::span<const std::byte>) override {
-  }
-  void add_text(std::string_view, std::string) override {}
-  void finish() override {}
-  std::int64_t size_bytes() const noexcept override { return 0; }
 };
 
 // Steps that cost the same for each byte, about.

@@ -162,36 +162,46 @@ void MatrixReader::decode(const Tile& tile, float* out, Scratch& scratch) const 
   codec_of(codec_.spec).decode(codec_, tile, spans, out);
 }
 
-void MatrixReader::read_plain(const Tile& tile, float* out, Scratch& scratch) const {
+void MatrixReader::read_plain(const Tile& tile, std::span<std::byte> out) const {
   const std::size_t index = tensor_.parts.front().tensor;
-  const DType dtype = tensor_.info.dtype;
-  const auto n = static_cast<std::size_t>(tile.rows * tile.cols);
-  const auto item = static_cast<std::size_t>(bytes_of(dtype, 1));
-  std::span<std::byte> bytes;
-  if (dtype == DType::Float32) {
-    bytes = std::as_writable_bytes(std::span(out, n));
-  } else {
-    if (scratch.raw.size() < n * item) scratch.raw.resize(n * item);
-    bytes = std::span(scratch.raw).first(n * item);
-  }
   if (tile.cols == stored_.cols) {
-    checkpoint_.read(index, tile.row * stored_.cols, tile.rows * stored_.cols, bytes);
-  } else {
-    for (std::int64_t r = 0; r < tile.rows; ++r) {
-      checkpoint_.read(
-          index, (tile.row + r) * stored_.cols + tile.col, tile.cols,
-          bytes.subspan(static_cast<std::size_t>(r * tile.cols) * item, static_cast<std::size_t>(tile.cols) * item));
-    }
+    return checkpoint_.read(index, tile.row * stored_.cols, tile.rows * stored_.cols, out);
   }
-  scratch.stored = bytes;
-  if (dtype != DType::Float32) widen(dtype, bytes.data(), tile.rows * tile.cols, out);
+  const std::size_t row_bytes = out.size() / static_cast<std::size_t>(tile.rows);
+  for (std::int64_t r = 0; r < tile.rows; ++r) {
+    checkpoint_.read(index, (tile.row + r) * stored_.cols + tile.col, tile.cols,
+                     out.subspan(static_cast<std::size_t>(r) * row_bytes, row_bytes));
+  }
+}
+
+std::span<const std::byte> MatrixReader::read_bytes(const Tile& tile, Scratch& scratch) const {
+  const auto bytes = static_cast<std::size_t>(bytes_of(tensor_.info.dtype, tile.rows * tile.cols));
+  if (scratch.raw.size() < bytes) scratch.raw.resize(bytes);
+  const std::span<std::byte> out = std::span(scratch.raw).first(bytes);
+  read_plain(tile, out);
+  return out;
+}
+
+const float* MatrixReader::values(std::span<const std::byte> stored, Scratch& scratch) const {
+  const DType dtype = tensor_.info.dtype;
+  const bool aligned = reinterpret_cast<std::uintptr_t>(stored.data()) % alignof(float) == 0;
+  if (dtype == DType::Float32 && aligned) return reinterpret_cast<const float*>(stored.data());
+  const std::size_t n = stored.size() / static_cast<std::size_t>(bytes_of(dtype, 1));
+  if (scratch.values.size() < n) scratch.values.resize(n);
+  widen(dtype, stored.data(), static_cast<std::int64_t>(n), scratch.values.data());
+  return scratch.values.data();
 }
 
 void MatrixReader::read_stored(const Tile& tile, float* out, Scratch& scratch) const {
-  if (tensor_.spec) {
-    read_quantized(tile, out, scratch);
+  if (tensor_.spec) return read_quantized(tile, out, scratch);
+  const auto n = static_cast<std::size_t>(tile.rows * tile.cols);
+  if (tensor_.info.dtype == DType::Float32) {
+    const std::span<std::byte> bytes = std::as_writable_bytes(std::span(out, n));
+    read_plain(tile, bytes);
+    scratch.stored = bytes;
   } else {
-    read_plain(tile, out, scratch);
+    scratch.stored = read_bytes(tile, scratch);
+    widen(tensor_.info.dtype, scratch.stored.data(), static_cast<std::int64_t>(n), out);
   }
 }
 

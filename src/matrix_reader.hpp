@@ -35,6 +35,13 @@ class MatrixReader {
   // Const and thread-safe: each thread with its own scratch.
   void read(const Tile& tile, float* out, Scratch& scratch) const;
 
+  // Whether a tile's values are its stored bytes, widened: neither decoded nor transposed.
+  bool is_direct() const noexcept { return !tensor_.spec && !transposed_; }
+  // If so, the two halves of read(): the stored bytes of a tile, and the values of any part of those. Both live in the
+  // scratch, or in what it was given, until the same call is made again.
+  std::span<const std::byte> read_bytes(const Tile& tile, Scratch& scratch) const;
+  const float* values(std::span<const std::byte> stored, Scratch& scratch) const;
+
   // The parts of a quantized tensor, whole, codes one per byte.
   QuantizedTensor load() const;
 
@@ -49,7 +56,7 @@ class MatrixReader {
   Shape stored_shape() const;
   void open_quantized();
   void read_stored(const Tile& tile, float* out, Scratch& scratch) const;
-  void read_plain(const Tile& tile, float* out, Scratch& scratch) const;
+  void read_plain(const Tile& tile, std::span<std::byte> out) const;
   void read_quantized(const Tile& tile, float* out, Scratch& scratch) const;
   void decode(const Tile& tile, float* out, Scratch& scratch) const;
   void read_codes(const Part& part, const Tile& tile, std::span<std::byte> out) const;

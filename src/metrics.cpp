@@ -6,6 +6,7 @@
 #include <string>
 
 #include "src/active_table.hpp"
+#include "src/error_sums.hpp"
 #include "src/float_rows.hpp"
 #include "src/math.hpp"
 
@@ -43,12 +44,7 @@ ErrorStats measure(const float* x, const float* y, std::int64_t rows, std::int64
   for (std::int64_t r = 0; r < rows; ++r) {
     kernels::ErrorSums sums{};
     k.error_sums(x + r * cols, y + r * cols, static_cast<std::size_t>(cols), &sums);
-    total.add({.error_sq = sums.error_sq,
-               .x_sq = sums.x_sq,
-               .y_sq = sums.y_sq,
-               .xy = sums.xy,
-               .max_error = static_cast<double>(sums.max_error),
-               .numel = cols});
+    total.add(error_stats(sums, cols));
   }
   return total;
 }

@@ -23,20 +23,23 @@ float finite(float x) {
 
 const float* finite_values(const float* x, std::int64_t n, std::vector<float>& buffer) {
   if (all_finite(x, n)) return x;
-  if (buffer.size() < static_cast<std::size_t>(n)) buffer.resize(static_cast<std::size_t>(n));
+  buffer.resize(std::max(buffer.size(), static_cast<std::size_t>(n)));
   std::transform(x, x + n, buffer.begin(), finite);
   return buffer.data();
 }
 
-NonfiniteCounts exclude_nonfinite(float* x, float* y, std::int64_t n) {
-  NonfiniteCounts counts;
-  if (all_finite(x, n)) return counts;
+const float* exclude_nonfinite(const float* x, float* y, std::int64_t n, std::vector<float>& buffer,
+                               NonfiniteCounts& counts) {
+  if (all_finite(x, n)) return x;
+  buffer.resize(std::max(buffer.size(), static_cast<std::size_t>(n)));
   for (std::int64_t i = 0; i < n; ++i) {
+    float& kept = buffer[static_cast<std::size_t>(i)];
+    kept = x[i];
     if (std::isfinite(x[i])) continue;
     ++(std::isnan(x[i]) ? counts.nan : counts.infinite);
-    x[i] = y[i] = 0;
+    kept = y[i] = 0;
   }
-  return counts;
+  return buffer.data();
 }
 
 }  // namespace mq

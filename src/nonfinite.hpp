@@ -13,7 +13,9 @@ namespace mq {
 // copy that lies in buffer.
 const float* finite_values(const float* x, std::int64_t n, std::vector<float>& buffer);
 
-// Counts the values of x that are not finite and sets them and their decoded values y to 0, so that they are no error.
-NonfiniteCounts exclude_nonfinite(float* x, float* y, std::int64_t n);
+// The n values at x with 0 in place of those that are not finite, which are counted and whose decoded values y are set
+// to 0 as well: they are no error then. x itself where all values are finite, else a copy that lies in buffer.
+const float* exclude_nonfinite(const float* x, float* y, std::int64_t n, std::vector<float>& buffer,
+                               NonfiniteCounts& counts);
 
 }  // namespace mq

@@ -6,15 +6,12 @@
 
 #include "src/dialects/dialect.hpp"
 #include "src/json.hpp"
+#include "src/plan_shards.hpp"
 
 namespace mq {
 namespace {
 
 constexpr std::string_view kReportName = "quantization_metadata.json";
-
-bool writes_directory(const Recipe& recipe) {
-  return recipe.format == "hf_safetensors";
-}
 
 // The quantization config of the output, null if nothing in it is quantized.
 json::Value new_config(const Plan& plan) {
@@ -131,6 +128,10 @@ std::vector<std::string> runtimes(Plan& plan) {
 
 }  // namespace
 
+bool writes_directory(const Recipe& recipe) {
+  return recipe.format == "hf_safetensors";
+}
+
 std::string output_file(const Recipe& recipe, const std::string& file) {
   if (!writes_directory(recipe)) return {};
   constexpr std::string_view kSafetensors = ".safetensors";
@@ -146,6 +147,7 @@ void finish_layout(Plan& plan) {
   plan.layout.limits = plan.recipe.limits;
   add_metadata(plan);
   add_assets(plan);
+  assign_shards(plan);
   plan.loads_in = runtimes(plan);
 }
 

@@ -7,6 +7,9 @@
 
 namespace mq {
 
+// Whether the output is a folder of a model.
+bool writes_directory(const Recipe& recipe);
+
 // The file of the output that holds what `file` of the source held; empty for single-file formats.
 std::string output_file(const Recipe& recipe, const std::string& file);
 

@@ -68,7 +68,7 @@ QuantizedTensor encode(TensorView tensor, const QuantSpec& spec, const QParams* 
     require_encodable(counts, spec, {});
   }
   rows.for_each_band(
-      [&](const Tile& tile, const float* x) { counts.add(codec.encode(*state, tile, x, parts.rows(tile))); });
+      [&](const Tile& tile, const float* x) { counts.add(codec.encode(*state, tile, x, parts.rows(tile), nullptr)); });
   codec.finish(*state, parts.whole());
   require_encodable(counts, spec, {});
   Shape shape(tensor.shape.begin(), tensor.shape.end());

@@ -33,6 +33,7 @@ namespace {
 constexpr std::array<std::string_view, 3> kTasks = {"quantize", "dequantize", "convert"};
 constexpr std::array<std::string_view, 3> kIfIndivisible = {"error", "keep", "channel"};
 constexpr std::array<std::string_view, 1> kEfforts = {"fast"};
+constexpr std::array<std::string_view, 1> kSourceShards = {"source"};
 constexpr std::array<std::string_view, 2> kDigests = {"xxh3-128", "sha256"};
 constexpr std::array<std::string_view, 5> kRuleKeys = {"pattern", "spec", "optional", "scale_dtype", "if_indivisible"};
 constexpr std::array<std::string_view, 3> kInputKeys = {"root", "strip_prefixes", "renames"};
@@ -112,6 +113,15 @@ std::string read_format(const RecipeCursor& at) {
   return std::string(names[at.word(names)]);
 }
 
+void read_max_shard(const RecipeCursor& at, Recipe& recipe) {
+  recipe.max_shard_bytes.reset();
+  if (at.is_string()) {
+    at.word(kSourceShards);
+  } else {
+    recipe.max_shard_bytes = at.count(1);
+  }
+}
+
 // Which tasks have a key.
 constexpr unsigned kQuantize = 1, kDequantize = 2, kCopy = 4, kAll = kQuantize | kDequantize | kCopy;
 
@@ -178,6 +188,10 @@ constexpr std::array kKeys = {
         [](const Recipe& recipe) { return dtype_or(recipe.dtype, "source"); }},
     Key{"format", kAll, [](const RecipeCursor& at, Recipe& recipe) { recipe.format = read_format(at); },
         [](const Recipe& recipe) { return json::Value(recipe.format); }},
+    Key{"max_shard_bytes", kAll, read_max_shard,
+        [](const Recipe& recipe) {
+          return recipe.max_shard_bytes ? json::Value(*recipe.max_shard_bytes) : json::Value(kSourceShards[0]);
+        }},
     Key{"digest", kAll, [](const RecipeCursor& at, Recipe& recipe) { recipe.sha256 = at.word(kDigests) == 1; },
         [](const Recipe& recipe) { return json::Value(kDigests[recipe.sha256 ? 1 : 0]); }},
 };

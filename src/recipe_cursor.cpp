@@ -131,9 +131,9 @@ bool RecipeCursor::boolean() const {
   return *value;
 }
 
-std::int64_t RecipeCursor::count() const {
+std::int64_t RecipeCursor::count(std::int64_t least) const {
   const std::int64_t* value = value_->as_int();
-  if (value == nullptr || *value < 0) fail("a whole number from 0");
+  if (value == nullptr || *value < least) fail("a whole number from " + std::to_string(least));
   return *value;
 }
 

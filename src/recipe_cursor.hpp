@@ -30,7 +30,7 @@ class RecipeCursor {
   // Each throws Usage for a value of another type, or one that is not allowed.
   const std::string& string() const;
   bool boolean() const;
-  std::int64_t count() const;  // a whole number from 0
+  std::int64_t count(std::int64_t least = 0) const;  // a whole number from least on
   std::vector<std::string> strings() const;
   std::vector<RecipeCursor> items() const;
   std::size_t word(std::span<const std::string_view> words) const;  // the index of the string among words

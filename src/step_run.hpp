@@ -22,7 +22,9 @@ struct WorkerScratch {
   std::vector<std::byte> bytes;
   std::vector<float> values;
   std::vector<float> decoded;
+  std::vector<float> finite;  // the values, where some are not
   std::vector<std::vector<std::byte>> parts;
+  std::vector<std::span<std::byte>> spans;  // where the tile's parts go
   std::vector<std::uint32_t> words;
 };
 
@@ -36,6 +38,9 @@ class StepRun {
   std::int64_t tile_bytes(std::int64_t index) const noexcept;  // of input, for progress
   bool observes() const noexcept { return observes_; }
 
+  // Memory of parts that are held until the last tile, and of the state of the encoding.
+  std::int64_t held_bytes() const noexcept;
+
   // The phases: observe every tile (if observes()), settle once, run every tile, report once. Tiles in any order, from
   // any thread.
   void observe(std::int64_t index, WorkerScratch& scratch);
@@ -48,7 +53,14 @@ class StepRun {
   void prepare_encode();
   void copy(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
   void encode(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
-  void read(const Tile& tile, std::int64_t index, WorkerScratch& scratch, bool digest);
+  void encode_band(const Tile& band, const Tile& tile, const float* x, WorkerScratch& scratch, ErrorStats& error,
+                   NonfiniteCounts& excluded);
+  // Reads a stored tile and calls f(band, values) for the bands of the matrix that it is.
+  template <class F>
+  void for_each_band(const Tile& tile, std::int64_t index, WorkerScratch& scratch, bool digest, F&& f);
+  bool is_held(const PartInfo& part) const noexcept;
+  void write_held(std::vector<std::uint32_t>& words);
+  std::int64_t tile_row_bytes(const PartInfo& part, const Tile& tile) const;
   void take_digests(std::span<const std::byte> bytes, const Tile& stored, std::int64_t index);
   void write_part(std::size_t output, std::size_t part, const Tile& tile, std::span<const std::byte> data,
                   std::vector<std::uint32_t>& words);
@@ -62,15 +74,18 @@ class StepRun {
   const Step& step_;
   CheckpointWriter& writer_;
   LogicalTensor tensor_;
+  DigestKind digest_kind_;
 
   bool transposed_ = false;
   TileGrid grid_;  // of the tensor as it is stored
+  std::int64_t copied_item_bytes_ = 1;
   std::optional<MatrixReader> reader_;
   bool observes_ = false;
   CodecRequest request_;
   std::vector<PartInfo> parts_;
   std::vector<StoredOutput> outputs_;          // in the order of step_.outputs
-  std::vector<std::vector<std::byte>> whole_;  // parts that are not tiled, by part
+  std::vector<std::vector<std::byte>> whole_;  // of parts that are not tiled, and of small ones: held and written once
+  std::atomic<std::int64_t> tiles_left_ = 0;
   std::unique_ptr<CodecState> state_;
 
   std::vector<std::vector<ChunkDigest>> digests_;  // by tile

@@ -69,6 +69,8 @@ struct Recipe {
   std::optional<DType> dtype;        // of dequantized tensors; empty: that of the original
   std::string dialect = "compressed_tensors";
   std::string format = "safetensors";  // of the output: "safetensors", "hf_safetensors" or kAutoFormat
+  // Tensor bytes of a file of a folder, at most, unless one tensor has more; empty: the files of the source.
+  std::optional<std::int64_t> max_shard_bytes;
   bool sha256 = false;                 // digest with SHA-256 instead of XXH3-128
   Limits limits = {};                  // of the size of the tensors and of the names written; changes no output
 

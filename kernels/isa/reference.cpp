@@ -1,12 +1,15 @@
 #include "kernels/reference.hpp"
+
+#include "kernels/digest.hpp"
 #include "kernels/make_table.hpp"
 
 namespace mq::kernels {
 namespace {
 struct Baseline {};
+struct Operations : Reference<Baseline>, Digest<Baseline> {};
 }  // namespace
 
 extern const KernelTable kReferenceKernels;
-constinit const KernelTable kReferenceKernels = make_table<Reference<Baseline>>("reference", 0);
+constinit const KernelTable kReferenceKernels = make_table<Operations>("reference", 0);
 
 }  // namespace mq::kernels

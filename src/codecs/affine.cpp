@@ -8,14 +8,17 @@
 //
 //   Packed, 4 bits: element 2k of a row in the low nibble of byte k    8 bits: one byte per element
 //   other widths: a little-endian bit stream (mq/pack.hpp); rows are padded to whole 32-bit words with zero bits
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "mq/pack.hpp"
 #include "src/active_table.hpp"
 #include "src/codecs/codecs.hpp"
 #include "src/codecs/scaled.hpp"
+#include "src/error_sums.hpp"
 
 namespace mq {
 namespace {
@@ -101,8 +104,12 @@ struct CodePlan {
 
   // Where the codes of a strip begin; of a row for streams.
   std::int64_t offset(const Tile& tile, const Strip& strip) const {
-    const std::int64_t col = strip.col - tile.col;
-    return (strip.row - tile.row) * row_bytes + (kind == Kind::Bytes ? col : kind == Kind::Nibbles ? col / 2 : 0);
+    return (strip.row - tile.row) * row_bytes + bytes(strip.col - tile.col);
+  }
+
+  // Of so many codes; none in streams.
+  std::int64_t bytes(std::int64_t numel) const {
+    return kind == Kind::Bytes ? numel : kind == Kind::Nibbles ? numel / 2 : 0;
   }
 };
 
@@ -117,29 +124,100 @@ bool ends_row(const Tile& tile, const Strip& strip) {
   return strip.col + strip.runs * strip.run == tile.col + tile.cols;
 }
 
-// Turns s into 1/s and adds the bias to z: what the kernels take.
-void prepare(StripParams& params, std::int64_t runs, float bias) {
-  for (std::size_t i = 0; i < static_cast<std::size_t>(runs); ++i) {
-    params.scale[i] = 1.0f / params.scale[i];
-    params.zero_point[i] += bias;
-  }
+// The measuring kernels take 16, 32 or a multiple of 64 elements of one run, and sum over blocks of 1024 that begin
+// with the row: runs must be rows, or divide such a block.
+bool measures(const CodecRequest& request) {
+  const BlockLayout& layout = request.layout;
+  const bool whole_codes = request.form == CodeForm::Bytes || request.spec.bits == 4 || request.spec.bits == 8;
+  const bool runs_fit = layout.run == layout.matrix.cols || (layout.run >= 16 && 1024 % layout.run == 0);
+  return whole_codes && runs_fit && layout.matrix.cols % 64 == 0;
 }
 
-EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, PartSpans spans) {
+// What the kernels take: 1/s, and z with the bias.
+struct KernelParams {
+  std::array<float, kStripRuns> inverse;
+
+  const float* prepare(StripParams& params, std::int64_t runs, float bias) {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(runs); ++i) {
+      inverse[i] = 1.0f / params.scale[i];
+      params.zero_point[i] += bias;
+    }
+    return inverse.data();
+  }
+};
+
+// Takes a strip row by row through a measuring kernel. Sums of a row go on from strip to strip.
+class RowErrors {
+ public:
+  RowErrors(const Tile& tile, ErrorStats& total) : tile_(tile), total_(total) {}
+
+  // encode(first run, runs, its first element in the strip, sums)
+  template <class Encode>
+  void add(const Strip& strip, Encode&& encode) {
+    const std::int64_t end = tile_.col + tile_.cols;
+    std::int64_t col = strip.col;
+    for (std::int64_t run = 0; run < strip.runs;) {
+      const std::int64_t runs = std::min(strip.runs - run, (end - col) / strip.run);
+      encode(static_cast<std::size_t>(run), static_cast<std::size_t>(runs), run * strip.run, sums_);
+      run += runs;
+      col += runs * strip.run;
+      if (col != end) continue;
+      col = tile_.col;
+      total_.add(error_stats(std::exchange(sums_, {}), tile_.cols));
+    }
+  }
+
+ private:
+  const Tile& tile_;
+  ErrorStats& total_;
+  kernels::ErrorSums sums_ = {};
+};
+
+EncodeCounts encode_measured(const ScaledState& state, const Tile& tile, const float* x, PartSpans spans,
+                             ErrorStats& error) {
+  const CodePlan plan(state.request(), tile);
+  const kernels::KernelTable& k = active_table();
+  const auto quantize = plan.kind == CodePlan::Kind::Nibbles ? k.quantize_4_measured : k.quantize_8_measured;
+  auto* const codes = reinterpret_cast<std::uint8_t*>(spans[0].data());
+  const float least = state.rule().code_min() + plan.bias, most = state.rule().code_max() + plan.bias;
+  KernelParams kernel;
+  RowErrors rows(tile, error);
+  // A strip that ends inside a row ends on a block.
+  const BlockLayout& layout = state.request().layout;
+  const bool across_rows = layout.run == layout.matrix.cols || layout.matrix.cols % 1024 == 0;
+
+  return state.encode(tile, x, spans, across_rows, [&](const Strip& strip, const float* in, StripParams& params) {
+    const float* const inverse = kernel.prepare(params, strip.runs, plan.bias);
+    std::uint8_t* const out = codes + plan.offset(tile, strip);
+    rows.add(strip, [&](std::size_t run, std::size_t runs, std::int64_t first, kernels::ErrorSums& sums) {
+      quantize(in + first, runs, static_cast<std::size_t>(strip.run),
+               {.inv_scale = inverse + run,
+                .scale = params.scale.data() + run,
+                .zero_point = params.zero_point.data() + run,
+                .qmin = least,
+                .qmax = most},
+               out + plan.bytes(first), &sums);
+    });
+  });
+}
+
+EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, PartSpans spans, ErrorStats* error) {
   const auto& state = static_cast<const ScaledState&>(base);
+  if (error != nullptr) return encode_measured(state, tile, x, spans, *error);
   const CodePlan plan(state.request(), tile);
   const kernels::KernelTable& k = active_table();
   const float least = state.rule().code_min() + plan.bias, most = state.rule().code_max() + plan.bias;
   auto* const codes = reinterpret_cast<std::uint8_t*>(spans[0].data());
   std::uint8_t* const row = plan.kind == CodePlan::Kind::Stream ? row_scratch(tile.cols) : nullptr;
   const auto row_bytes = static_cast<std::size_t>(plan.row_bytes);
+  KernelParams kernel;
 
   return state.encode(tile, x, spans, plan.across_rows, [&](const Strip& strip, const float* in, StripParams& params) {
     const auto runs = static_cast<std::size_t>(strip.runs), run = static_cast<std::size_t>(strip.run);
-    prepare(params, strip.runs, plan.bias);
+    const float* const inverse = kernel.prepare(params, strip.runs, plan.bias);
     std::uint8_t* out = codes + plan.offset(tile, strip);
     const auto quantize = plan.kind == CodePlan::Kind::Nibbles ? k.quantize_4 : k.quantize_8;
-    quantize(in, runs, run, params.scale.data(), params.zero_point.data(), least, most,
+    quantize(in, runs, run, inverse, params.zero_point.data(), least, most,
              row != nullptr ? row + (strip.col - tile.col) : out);
     if (plan.across_rows || !ends_row(tile, strip)) return;
     if (row != nullptr) {
@@ -196,6 +274,7 @@ constinit const Codec kAffine = {
     .begin = scaled_begin,
     .observe = scaled_observe,
     .settle = scaled_settle,
+    .measures = measures,
     .encode = encode,
     .finish = scaled_finish,
     .decode = decode,

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "mq/dtype.hpp"
+#include "mq/metrics.hpp"
 #include "mq/observer.hpp"
 #include "mq/quant_spec.hpp"
 #include "mq/quantize.hpp"
@@ -96,10 +97,14 @@ struct Codec {
   EncodeCounts (*observe)(CodecState& state, const Tile& tile, const float* x) = nullptr;
   // Between the passes, once.
   void (*settle)(CodecState& state) = nullptr;
+  // Whether encode() can tell, at little cost, how far the codes are from x; else null or false.
+  bool (*measures)(const CodecRequest& request) = nullptr;
   // x is the tile's rows, adjacent. A tile may be part of a row only if two_pass, observes() or parameters were given;
   // its first column is then a multiple of 32, and of 32 its width too unless it ends the row. Values that are not
-  // finite are counted, their codes unspecified unless allow_nonfinite.
-  EncodeCounts (*encode)(const CodecState& state, const Tile& tile, const float* x, PartSpans parts) = nullptr;
+  // finite are counted, their codes unspecified unless allow_nonfinite. error: null, or, if measures(), what measure() would say of x and the
+  // decoded codes is added to it, row by row; the tile then has whole rows.
+  EncodeCounts (*encode)(const CodecState& state, const Tile& tile, const float* x, PartSpans parts,
+                         ErrorStats* error) = nullptr;
   // After the last encode: the parts that are not tiled, in the order of parts() (tiled ones empty).
   void (*finish)(const CodecState& state, PartSpans parts) = nullptr;
 

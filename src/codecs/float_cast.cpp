@@ -76,7 +76,7 @@ EncodeCounts count(const float* x, std::int64_t n, DType element) {
   return counts;
 }
 
-EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, PartSpans spans) {
+EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, PartSpans spans, ErrorStats*) {
   const DType element = static_cast<const CastState&>(base).element();
   const kernels::KernelTable& k = active_table();
   const auto width = static_cast<std::int64_t>(info(element).block_bytes);

@@ -43,7 +43,7 @@ std::vector<PartInfo> parts(const CodecRequest& request) {
   return list;
 }
 
-EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, PartSpans spans) {
+EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, PartSpans spans, ErrorStats*) {
   const auto& state = static_cast<const ScaledState&>(base);
   const kernels::KernelTable& k = active_table();
   const auto quantize = state.request().spec.element == DType::Float8E4M3FN ? k.quantize_e4m3 : k.quantize_e5m2;

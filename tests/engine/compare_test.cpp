@@ -7,8 +7,8 @@
 #include "tests/support/memory_checkpoint.hpp"
 
 using namespace mq;
+using mq::test::CountingWriter;
 using mq::test::MemoryCheckpoint;
-using mq::test::MemoryWriter;
 using mq::test::weights;
 
 namespace {
@@ -20,7 +20,7 @@ MemoryCheckpoint quantized(const Checkpoint& checkpoint, const std::string& sche
   recipe.scheme = parse_spec(scheme);
   recipe.min_numel = 0;
   recipe.allow_unknown = true;
-  MemoryWriter writer;
+  CountingWriter writer;
   convert(checkpoint, make_plan(describe(checkpoint), recipe), writer, serial_executor());
   return writer.checkpoint();
 }
@@ -102,7 +102,7 @@ TEST_CASE("tensors are listed from the lowest SQNR, and the total is over the qu
   recipe.scheme = parse_spec("int8");
   recipe.min_numel = 0;
   recipe.rules = {parse_rule("b.weight=int3:g32"), parse_rule("a.weight=int4:g32")};
-  MemoryWriter writer;
+  CountingWriter writer;
   convert(original, make_plan(describe(original), recipe), writer, serial_executor());
   const Comparison result = compare_serially(original, writer.checkpoint());
   REQUIRE(result.tensors.size() == 4);

@@ -8,14 +8,14 @@
 #include "tests/support/memory_checkpoint.hpp"
 
 using namespace mq;
+using mq::test::CountingWriter;
 using mq::test::MemoryCheckpoint;
-using mq::test::MemoryWriter;
 using mq::test::weights;
 
 namespace {
 
 struct Result {
-  MemoryWriter writer;
+  CountingWriter writer;
   Report report;
   Plan plan;
 };
@@ -177,7 +177,7 @@ TEST_CASE("NaN and infinity in a tensor to quantize are an error that names tens
   MemoryCheckpoint c;
   c.add("bad.weight", DType::Float32, {64, 64}, values);
   for (const char* text : {"int8", "int4:g32:asym", "int8:tensor", "fp8_e4m3"}) {
-    MemoryWriter writer;
+    CountingWriter writer;
     const Plan plan = make_plan(describe(c), recipe(text));
     try {
       convert(c, plan, writer, serial_executor());
@@ -197,7 +197,7 @@ TEST_CASE("fp16: a finite value that would become infinite is an error naming te
   values[6] = -1e6f;
   MemoryCheckpoint c;
   c.add("big.weight", DType::Float32, {64, 64}, values);
-  MemoryWriter writer;
+  CountingWriter writer;
   const Plan plan = make_plan(describe(c), recipe("fp16"));
   try {
     convert(c, plan, writer, serial_executor());
@@ -250,7 +250,7 @@ TEST_CASE("the metadata spells out the recipe and the error of each tensor") {
 TEST_CASE("cancelling stops the run before anything is finished") {
   const MemoryCheckpoint c = one({2000, 640});
   const Plan plan = make_plan(describe(c), recipe("int8"));
-  MemoryWriter writer;
+  CountingWriter writer;
   int calls = 0;
   const ConvertOptions options{.progress = [&](const Progress&) { return ++calls < 3; }};
   try {

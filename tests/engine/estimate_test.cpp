@@ -9,6 +9,7 @@
 
 using namespace mq;
 using namespace mq::test;
+using mq::test::MemoryCheckpoint;
 
 namespace {
 

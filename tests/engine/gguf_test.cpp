@@ -15,14 +15,14 @@
 #include "tests/support/paths.hpp"
 
 using namespace mq;
-using test::MemoryWriter;
+using test::CountingWriter;
 
 namespace {
 
 const std::filesystem::path kTypes = test::data_dir() / "gguf/types.gguf";
 
-MemoryWriter run(const Checkpoint& checkpoint, const Recipe& recipe, Recognise recognise = Recognise::Quantized) {
-  MemoryWriter writer;
+CountingWriter run(const Checkpoint& checkpoint, const Recipe& recipe, Recognise recognise = Recognise::Quantized) {
+  CountingWriter writer;
   const Plan plan = make_plan(describe(checkpoint, recognise), recipe);
   convert(checkpoint, plan, writer, serial_executor());
   CHECK(writer.every_byte_once());
@@ -203,7 +203,7 @@ TEST_CASE("gguf: names of llama.cpp tell what the tensors are") {
   for (const Step& step : plan.steps) kinds.push_back(step.kind);
   CHECK(kinds == std::vector{TensorKind::Embedding, TensorKind::Head, TensorKind::Linear, TensorKind::Experts,
                              TensorKind::Router, TensorKind::Norm});
-  MemoryWriter writer;
+  CountingWriter writer;
   convert(*checkpoint, plan, writer, serial_executor());
   CHECK(writer.every_byte_once());
   const Comparison difference = compare(*checkpoint, writer.checkpoint(), serial_executor());

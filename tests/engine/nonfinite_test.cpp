@@ -11,6 +11,7 @@
 
 using namespace mq;
 using namespace mq::test;
+using mq::test::MemoryCheckpoint;
 
 namespace {
 
@@ -40,7 +41,7 @@ Recipe recipe(const char* scheme, bool allow_nan = true) {
 }
 
 struct Outcome {
-  MemoryWriter writer;
+  CountingWriter writer;
   Report report;
 };
 

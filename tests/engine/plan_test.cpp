@@ -244,3 +244,46 @@ TEST_CASE("a combination that the layout does not hold is refused by name") {
   CHECK(details.tensor == "a.weight");
   CHECK(details.message.find("compressed-tensors") != std::string::npos);
 }
+
+TEST_CASE("shards: as few as hold the steps in their order, named as loaders expect") {
+  MemoryCheckpoint c;
+  for (int i = 0; i < 6; ++i) add(c, "layers." + std::to_string(i) + ".weight", {64, 64});
+  Recipe r = recipe("int8");
+  r.format = "hf_safetensors";
+  const std::int64_t step_bytes = make_plan(describe(c), r).steps[0].output_bytes;
+  const auto files = [&](std::int64_t most) {
+    r.max_shard_bytes = most;
+    std::vector<std::string> names;
+    for (const TensorInfo& tensor : make_plan(describe(c), r).layout.tensors) {
+      if (names.empty() || names.back() != tensor.file) names.push_back(tensor.file);
+    }
+    return names;
+  };
+  CHECK(files(2 * step_bytes) == std::vector<std::string>{"model-00001-of-00003.safetensors",
+                                                          "model-00002-of-00003.safetensors",
+                                                          "model-00003-of-00003.safetensors"});
+  CHECK(files(3 * step_bytes - 1) == files(2 * step_bytes));
+  CHECK(files(1).size() == 6);
+  CHECK(files(6 * step_bytes) == std::vector<std::string>{"model.safetensors"});
+}
+
+TEST_CASE("shards: a new one begins before its header grows beyond what readers accept") {
+  MemoryCheckpoint c;
+  const std::string long_name(30000, 'x');
+  for (int i = 0; i < 4000; ++i) c.add<float>(long_name + std::to_string(i), DType::Float32, {1}, {0});
+  Recipe r = recipe("int8");
+  r.format = "hf_safetensors";
+  r.limits.output_name_bytes = 1 << 20;
+  const Plan plan = make_plan(describe(c), r);
+  CHECK(plan.layout.tensors.front().file == "model-00001-of-00002.safetensors");
+  CHECK(plan.layout.tensors.back().file == "model-00002-of-00002.safetensors");
+}
+
+TEST_CASE("shards: a single file has none") {
+  MemoryCheckpoint c;
+  add(c, "a.weight", {64, 64});
+  Recipe r = recipe("int8");
+  r.max_shard_bytes = 1000;
+  CHECK_THROWS_WITH_AS(make_plan(describe(c), r),
+                       doctest::Contains("a largest shard is asked for, but the output is a single file"), Error);
+}

@@ -9,6 +9,7 @@
 
 using namespace mq;
 using namespace mq::test;
+using mq::test::MemoryCheckpoint;
 
 namespace {
 
@@ -62,6 +63,7 @@ Recipe random_recipe(Random& random) {
   if (random.flip()) recipe.input.renames = {{"a.", "b."}, {"x", ""}};
   recipe.format = random.one_of<const char*>({"safetensors", "hf_safetensors", "auto"});
   recipe.sha256 = random.flip();
+  if (random.flip()) recipe.max_shard_bytes = 1 + static_cast<std::int64_t>(random.below(1 << 30));
   if (recipe.task == Recipe::Task::Dequantize) recipe.dtype = random_type(random);
   if (recipe.task != Recipe::Task::Quantize) return recipe;
   recipe.scheme = random_spec(random);
@@ -160,6 +162,8 @@ TEST_CASE("what is wrong in a recipe is named by key, line, what was expected an
   check_refused(R"({"format": "gguf3"})", "format (line 1): expected auto");
   check_refused(R"({"dialect": "gptqq"})", "dialect (line 1): unknown dialect");
   check_refused(R"({"task": "convert", "scheme": "int8"})", "scheme (line 1): not a key of this task");
+  check_refused(R"({"max_shard_bytes": 0})", "max_shard_bytes (line 1): expected a whole number from 1");
+  check_refused(R"({"max_shard_bytes": "5GB"})", "max_shard_bytes (line 1): expected source, found \"5GB\"");
   check_refused(R"({"effort": "max"})", "effort (line 1): expected fast");
   check_refused("{\"min_numel\": 1,\n\"min_numel\": 2}", "key twice in one object (line 2)");
   check_refused("{\"min_numel\": 1,\n\"only\": [}", "invalid JSON");
@@ -181,14 +185,14 @@ TEST_CASE("the recipe in the report of a run makes the same output again") {
   recipe.min_numel = 0;
   recipe.sha256 = true;
   const auto run = [&](const Recipe& from) {
-    MemoryWriter writer;
+    CountingWriter writer;
     convert(c, make_plan(describe(c), from), writer, serial_executor());
     return writer;
   };
-  const MemoryWriter first = run(recipe);
+  const CountingWriter first = run(recipe);
   const Recipe again = parse_recipe(first.texts.at("quantization_metadata.json"));
   CHECK(again == recipe);
-  const MemoryWriter second = run(again);
+  const CountingWriter second = run(again);
   CHECK(second.data() == first.data());
   CHECK(second.texts == first.texts);
 }

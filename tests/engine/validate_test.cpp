@@ -26,11 +26,11 @@ MemoryCheckpoint original() {
   return c;
 }
 
-MemoryWriter quantize_to_memory(const std::string& scheme) {
+CountingWriter quantize_to_memory(const std::string& scheme) {
   const MemoryCheckpoint c = original();
   Recipe recipe;
   recipe.scheme = parse_spec(scheme);
-  MemoryWriter writer;
+  CountingWriter writer;
   convert(c, make_plan(describe(c), recipe), writer, serial_executor());
   return writer;
 }
@@ -187,7 +187,7 @@ TEST_CASE("threads do not change the findings") {
 }
 
 TEST_CASE("a report names tensors and encodings, and what differs from it is a failure") {
-  const MemoryWriter writer = quantize_to_memory("int8");
+  const CountingWriter writer = quantize_to_memory("int8");
   const MemoryCheckpoint good = writer.checkpoint();
   const QuantizationReport report = parse_report(writer.texts.at("quantization_metadata.json"), "report");
   const auto findings = [&](const Checkpoint& checkpoint) {
@@ -212,7 +212,7 @@ TEST_CASE("a report names tensors and encodings, and what differs from it is a f
 
 TEST_CASE("a narrow encoding that the report promises has no code of its most negative value") {
   const TempDir dir;
-  const MemoryWriter writer = quantize_to_memory("int8");
+  const CountingWriter writer = quantize_to_memory("int8");
   const MemoryCheckpoint bad = edited(writer.checkpoint(), [](TensorInfo& info, std::vector<std::byte>& bytes) {
     if (info.name == "a.weight_packed") put(bytes, 3, std::uint8_t{0});
     return true;

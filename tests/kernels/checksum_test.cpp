@@ -56,3 +56,37 @@ TEST_CASE("crc32: pieces continue each other") {
     }
   }
 }
+
+TEST_CASE("xxh3_128: every table gives the digests of the specification's implementation") {
+  const std::vector<std::pair<std::string, std::string>> known = {
+      {"", "99aa06d3014798d86001c324468d497f"},
+      {"a", "a96faf705af16834e6c632b61e964e1f"},
+      {"abc", "06b05ab6733a618578af5f94892f3950"},
+  };
+  for (const KernelTable* table : mq::kernels::available_kernels()) {
+    CAPTURE(table->name);
+    for (const auto& [text, digest] : known) {
+      std::uint8_t found[16];
+      table->xxh3_128(reinterpret_cast<const std::uint8_t*>(text.data()), text.size(), found);
+      std::string hex;
+      for (const std::uint8_t byte : found) {
+        hex += "0123456789abcdef"[byte >> 4];
+        hex += "0123456789abcdef"[byte & 15];
+      }
+      CHECK(hex == digest);
+    }
+  }
+}
+
+TEST_CASE("xxh3_128: every table agrees with the reference at every length and from any start") {
+  for_each_table_and_offset([](const KernelTable& table, std::size_t offset) {
+    for (const std::size_t n : {0, 1, 3, 8, 16, 17, 128, 129, 240, 241, 512, 1023, 1024, 1025, 4096, 70000}) {
+      INFO(describe(table, offset, std::to_string(n)));
+      const Input<std::uint8_t> bytes(random_bytes(n, static_cast<unsigned>(n)), offset);
+      std::uint8_t expected[16], found[16];
+      reference().xxh3_128(bytes.data(), n, expected);
+      table.xxh3_128(bytes.data(), n, found);
+      CHECK(std::memcmp(expected, found, sizeof found) == 0);
+    }
+  });
+}

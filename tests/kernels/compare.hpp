@@ -2,6 +2,7 @@
 // and comparison to the bit with the reference table.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -40,6 +41,19 @@ inline std::vector<std::size_t> lengths() {
   }
   for (const std::size_t n : {100, 191, 255, 256, 257, 384, 1000, 1023, 1024, 1025, 2063}) all.push_back(n);
   return all;
+}
+
+// NaNs are alike, whatever their payload.
+inline bool same(double a, double b) {
+  return std::memcmp(&a, &b, sizeof a) == 0 || (std::isnan(a) && std::isnan(b));
+}
+
+inline void check_sums(const mq::kernels::ErrorSums& found, const mq::kernels::ErrorSums& expected) {
+  CHECK(same(found.error_sq, expected.error_sq));
+  CHECK(same(found.x_sq, expected.x_sq));
+  CHECK(same(found.y_sq, expected.y_sq));
+  CHECK(same(found.xy, expected.xy));
+  CHECK(same(found.max_error, expected.max_error));
 }
 
 struct Shape {

@@ -7,18 +7,6 @@ using mq::kernels::ErrorSums;
 
 namespace {
 
-bool same(double a, double b) {
-  return std::memcmp(&a, &b, sizeof a) == 0 || (std::isnan(a) && std::isnan(b));
-}
-
-void check_sums(const ErrorSums& found, const ErrorSums& expected) {
-  CHECK(same(found.error_sq, expected.error_sq));
-  CHECK(same(found.x_sq, expected.x_sq));
-  CHECK(same(found.y_sq, expected.y_sq));
-  CHECK(same(found.xy, expected.xy));
-  CHECK(same(found.max_error, expected.max_error));
-}
-
 // The additions of one block in the order of the contract, written another way: lane by lane, the tree by recursion.
 float lane_sum(const std::vector<float>& terms, std::size_t first) {
   float sum = 0;

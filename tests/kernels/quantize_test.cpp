@@ -46,6 +46,41 @@ void check_codes_4(const KernelTable& table, std::size_t offset, Shape s, const 
   check_same(found, expected, describe(table, offset, s));
 }
 
+// Codes as of the plain kernel; sums as error_sums() has them of what those decode to, after others.
+void check_measured(const KernelTable& table, std::size_t offset, Shape s, Limits limits, bool nibbles, int zero_lo,
+                    int zero_hi) {
+  const std::size_t n = s.rows * s.run;
+  const std::size_t bytes = nibbles ? n / 2 : n;
+  const Input<float> x(finite_values(n, static_cast<unsigned>(n)), offset);
+  const std::vector<float> scale = scales(s.rows, 21, false);
+  const std::vector<float> zero = zero_points(s.rows, 22, zero_lo, zero_hi);
+  const std::vector<float> inverse = inverted(scale);
+  Output<std::uint8_t> expected(bytes, offset), found(bytes, offset);
+  std::vector<float> y(n);
+  if (nibbles) {
+    reference().quantize_4(x.data(), s.rows, s.run, inverse.data(), zero.data(), limits.qmin, limits.qmax,
+                           expected.data());
+    reference().dequantize_4(expected.data(), s.rows, s.run, scale.data(), zero.data(), y.data());
+  } else {
+    reference().quantize_8(x.data(), s.rows, s.run, inverse.data(), zero.data(), limits.qmin, limits.qmax,
+                           expected.data());
+    if (limits.qmin < 0) {
+      reference().dequantize_i8(reinterpret_cast<const std::int8_t*>(expected.data()), s.rows, s.run, scale.data(),
+                                zero.data(), y.data());
+    } else {
+      reference().dequantize_u8(expected.data(), s.rows, s.run, scale.data(), zero.data(), y.data());
+    }
+  }
+  mq::kernels::ErrorSums sums{};
+  reference().error_sums(x.data(), y.data(), n, &sums);
+  const mq::kernels::AffineRuns runs{inverse.data(), scale.data(), zero.data(), limits.qmin, limits.qmax};
+  mq::kernels::ErrorSums measured{};
+  (nibbles ? table.quantize_4_measured : table.quantize_8_measured)(x.data(), s.rows, s.run, runs, found.data(),
+                                                                    &measured);
+  check_same(found, expected, describe(table, offset, s));
+  check_sums(measured, sums);
+}
+
 }  // namespace
 
 TEST_CASE("quantize_8: every table agrees with the reference for signed, unsigned and narrow codes") {
@@ -125,4 +160,22 @@ TEST_CASE("quantize_4: the reference puts the first code in the low nibble and c
   std::vector<std::uint8_t> packed(3, 0xff);
   reference().quantize_4(x.data(), 1, 5, &one, &zero, 0, 15, packed.data());
   CHECK(packed == std::vector<std::uint8_t>{0x21, 0x43, 0x0f});
+}
+
+TEST_CASE("quantize_8_measured and quantize_4_measured: codes and sums are those of the plain kernels") {
+  for (const KernelTable* table : mq::kernels::available_kernels()) {
+    for (std::size_t offset = 0; offset < 4; ++offset) {
+      for (const Shape s : {Shape{4, 16}, Shape{76, 16}, Shape{2, 32}, Shape{66, 32}, Shape{1, 64}, Shape{7, 64},
+                            Shape{40, 128}, Shape{1, 576}, Shape{3, 1024}, Shape{1, 4160}, Shape{0, 64}}) {
+        CAPTURE(table->name);
+        check_measured(*table, offset, s, {-128, 127}, false, 0, 0);
+        check_measured(*table, offset, s, {-127, 127}, false, -127, 127);
+        check_measured(*table, offset, s, {0, 255}, false, 0, 255);
+        check_measured(*table, offset, s, {0, 15}, false, -16384, 16384);
+        check_measured(*table, offset, s, {0, 255}, false, -(1 << 20), 1 << 20);
+        check_measured(*table, offset, s, {0, 15}, true, 8, 8);
+        check_measured(*table, offset, s, {1, 15}, true, 0, 15);
+      }
+    }
+  }
 }

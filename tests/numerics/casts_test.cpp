@@ -126,7 +126,7 @@ TEST_CASE("float_cast: NaN and infinity pass and are counted; finite values that
     const auto state = codec.begin(request, nullptr);
     std::vector<std::byte> out(8 * static_cast<std::size_t>(spec.bits / 8));
     const std::array<std::span<std::byte>, 1> spans{out};
-    const EncodeCounts counts = codec.encode(*state, {0, 2, 0, 4}, x.data(), spans);
+    const EncodeCounts counts = codec.encode(*state, {0, 2, 0, 4}, x.data(), spans, nullptr);
     CHECK(counts.nonfinite == 2);
     CHECK(counts.overflow == (spec.element == DType::Float16 ? 3 : spec.element == DType::BFloat16 ? 1 : 0));
     std::vector<float> y(8);

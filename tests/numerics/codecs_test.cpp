@@ -84,6 +84,33 @@ TEST_CASE("codecs: what is decoded is near what was encoded, in every form") {
   }
 }
 
+TEST_CASE("codecs: what encode() says of its error is what measure() says of the decoded codes") {
+  const std::array<Shape, 5> shapes{{{40, 192}, {5, 4160}, {3, 2048}, {1, 64}, {2, 36864}}};
+  int measuring = 0;
+  for (const Shape& shape : shapes) {
+    const std::vector<float> x = gauss_weights(numel(shape), 7);
+    for (const char* spec : {"int8", "int8:asym", "uint8:tensor", "int8:g16", "int8:g64", "int8:signed", "int4:channel",
+                             "int4:g32", "int4:g32:asym", "int4:g64:full", "uint4:g16", "int5"}) {
+      CAPTURE(spec);
+      CAPTURE(to_string(shape));
+      CodecRequest request = request_for(spec, shape);
+      for (const CodeForm form : forms_of(request)) {
+        request.form = form;
+        const Codec& codec = codec_of(request.spec);
+        if (!codec.measures(request)) continue;
+        ++measuring;
+        const std::vector<Tile> tiles = cut(request.layout, 3, shape[1]);
+        ErrorStats error;
+        const Encoded encoded = encode(request, x, tiles, nullptr, std::byte{0}, &error);
+        CHECK(encoded == encode(request, x, tiles));
+        const std::vector<float> y = decode(request, encoded, tiles);
+        CHECK(error == measure(x.data(), y.data(), shape[0], shape[1]));
+      }
+    }
+  }
+  CHECK(measuring == 115);
+}
+
 TEST_CASE("codecs: every byte of every part is written, and none depends on what was there") {
   const std::vector<float> x = gauss_weights(numel(kShape), 2);
   for (const std::string& spec : all_specs()) {

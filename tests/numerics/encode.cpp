@@ -67,7 +67,7 @@ std::vector<Tile> cut(const BlockLayout& layout, std::int64_t rows, std::int64_t
 }
 
 Encoded encode(const CodecRequest& request, std::span<const float> x, std::span<const Tile> tiles, const QParams* given,
-               std::byte fill) {
+               std::byte fill, ErrorStats* error) {
   const Codec& codec = codec_of(request.spec);
   const std::vector<PartInfo> infos = codec.parts(request);
   Encoded encoded;
@@ -89,7 +89,7 @@ Encoded encode(const CodecRequest& request, std::span<const float> x, std::span<
       own[i].assign(static_cast<std::size_t>(tile.rows) * columns_of(request, infos[i], tile).count, fill);
       spans[i] = own[i];
     }
-    encoded.counts.add(codec.encode(*state, tile, rectangle(request.layout.matrix, x, tile).data(), spans));
+    encoded.counts.add(codec.encode(*state, tile, rectangle(request.layout.matrix, x, tile).data(), spans, error));
     for (std::size_t i = 0; i < infos.size(); ++i) {
       if (!infos[i].tiled) continue;
       const Columns columns = columns_of(request, infos[i], tile);

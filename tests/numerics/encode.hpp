@@ -27,7 +27,7 @@ std::vector<Tile> cut(const BlockLayout& layout, std::int64_t rows, std::int64_t
 
 // Encodes tile by tile, in that order; memory holds `fill` before. Every byte that no call writes keeps it.
 Encoded encode(const CodecRequest& request, std::span<const float> x, std::span<const Tile> tiles,
-               const QParams* given = nullptr, std::byte fill = std::byte{0xa5});
+               const QParams* given = nullptr, std::byte fill = std::byte{0xa5}, ErrorStats* error = nullptr);
 
 std::vector<float> decode(const CodecRequest& request, const Encoded& encoded, std::span<const Tile> tiles);
 

@@ -49,7 +49,7 @@ class MemoryCheckpoint final : public Checkpoint {
 };
 
 // Counts how often each byte is written; converts into a checkpoint that can be read.
-class MemoryWriter final : public CheckpointWriter {
+class CountingWriter final : public CheckpointWriter {
  public:
   void begin(const Layout& layout) override {
     layout_ = layout;

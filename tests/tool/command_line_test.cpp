@@ -31,7 +31,7 @@ TEST_CASE("--version and --help print to stdout and succeed") {
   CHECK(version.exit_code == 0);
   CHECK(version.out == std::string("mq-convert ") + kVersion + "\n");
   for (const char* verb :
-       {"quantize", "dequantize", "convert", "info", "compare", "validate", "audit", "recipe", "schemes"}) {
+       {"quantize", "dequantize", "convert", "batch", "info", "compare", "validate", "audit", "recipe", "schemes"}) {
     CAPTURE(verb);
     CHECK(contains(run_tool({"--help"}).out, std::string("  ") + verb));
     const Outcome help = run_tool({verb, "--help"});

@@ -21,6 +21,16 @@ std::string printed_recipe(std::vector<std::string> arguments) {
   return outcome.out;
 }
 
+// Builds without yaml-cpp say so.
+bool reads_yaml(const TempDir& dir) {
+  const std::string file = write_file(dir / "empty.yaml", "min_numel: 1\n").string();
+  const Outcome outcome = run_tool({"recipe", "--recipe", file});
+  if (outcome.exit_code != 6) return true;
+  CHECK(contains(outcome.err, "this build reads no YAML"));
+  std::printf("skipped: this build reads no YAML\n");
+  return false;
+}
+
 void check_refused(const TempDir& dir, std::string_view text, std::string_view part, int exit_code = 2) {
   const std::string file = write_file(dir / "r.yaml", text).string();
   const Outcome outcome = run_tool({"recipe", "--recipe", file});
@@ -64,6 +74,7 @@ TEST_CASE("recipe prints every default, and prints what it reads") {
 
 TEST_CASE("YAML says the same as JSON, and options of the command line override both") {
   const TempDir dir;
+  if (!reads_yaml(dir)) return;
   const std::string yaml = write_file(dir / "r", R"(# comment
 scheme: int4:g32
 min_numel: 100
@@ -95,6 +106,7 @@ rules:
 
 TEST_CASE("YAML is strict: one document, no anchors, aliases or tags, types as in JSON, keys once") {
   const TempDir dir;
+  if (!reads_yaml(dir)) return;
   check_refused(dir, "scheme: &a int8\n", "anchors are not allowed in recipes (line 1)");
   check_refused(dir, "scheme: int8\nkeep: *a\n", "(line 2)");
   check_refused(dir, "scheme: !!str int8\n", "tags are not allowed in recipes (line 1)");
@@ -128,9 +140,10 @@ TEST_CASE("a recipe file that is not there, of another task or unreadable is ref
 TEST_CASE("the report of a run is a recipe that makes the same bytes again") {
   const TempDir dir;
   const std::string first = (dir / "first.safetensors").string(), second = (dir / "second.safetensors").string();
-  const std::string yaml =
-      write_file(dir / "r.yaml", "scheme: int4:g32\nif_indivisible: channel\nrules: [fc2.*=int8]\n").string();
-  REQUIRE(run_tool({"quantize", kCnn, first, "--recipe", yaml, "--rename", "fc1.=head.", "--keep", "fp16"}).exit_code ==
+  const std::string recipe =
+      write_file(dir / "r.json", R"({"scheme": "int4:g32", "if_indivisible": "channel", "rules": ["fc2.*=int8"]})")
+          .string();
+  REQUIRE(run_tool({"quantize", kCnn, first, "--recipe", recipe, "--rename", "fc1.=head.", "--keep", "fp16"}).exit_code ==
           0);
   const std::string report = first + ".quantization_metadata.json";
   REQUIRE(run_tool({"quantize", kCnn, second, "--recipe", report}).exit_code == 0);

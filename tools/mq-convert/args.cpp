@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,7 +17,6 @@
 namespace mq::tool {
 namespace {
 
-constexpr std::int64_t kMaxThreads = 1024;
 constexpr const char* kCheckpointHelp =
     "the checkpoint to read: a PyTorch, safetensors, GGUF or NumPy file, or a directory as Hugging Face saves it";
 
@@ -38,6 +36,7 @@ constexpr std::array kVerbs = {
     VerbInfo{Verb::Quantize, "quantize", "Make a checkpoint smaller by storing its weights with fewer bits."},
     VerbInfo{Verb::Dequantize, "dequantize", "Turn quantized weights back into floats."},
     VerbInfo{Verb::Convert, "convert", "Write the same tensors into another container."},
+    VerbInfo{Verb::Batch, "batch", "Quantize every model of a list with one recipe."},
     VerbInfo{Verb::Info, "info", "Show what is in a checkpoint, or look into one tensor."},
     VerbInfo{Verb::Compare, "compare", "Measure how far one checkpoint is from another, tensor by tensor."},
     VerbInfo{Verb::Validate, "validate", "Check that a checkpoint is whole and its numbers are sane."},
@@ -46,22 +45,8 @@ constexpr std::array kVerbs = {
     VerbInfo{Verb::Schemes, "schemes", "List the encodings, with bits per weight and who loads them."},
 };
 
-[[noreturn]] void fail(std::string_view option, std::string expected, const std::string& found) {
-  throw Error({.code = ErrorCode::Usage,
-               .message = std::string(option),
-               .expected = std::move(expected),
-               .found = found.empty() ? "nothing" : printable(found)});
-}
-
 CLI::Option* configure(CLI::Option* option, const char* group, const char* value) {
   return option->group(group)->option_text(value)->allow_extra_args(false);
-}
-
-void add_path(CLI::App& app, const char* name, const char* help, std::filesystem::path& target) {
-  app.add_option_function<std::string>(
-         name, [&target](const std::string& text) { target = text; }, help)
-      ->group(kGeneral)
-      ->option_text(std::string(name).find(',') == std::string::npos ? "" : "OUT");
 }
 
 void add_general(CLI::App& app, Options& options) {
@@ -100,17 +85,6 @@ void add_conversion(CLI::App& app, Options& options) {
     app.footer("Example:\n  mq-convert convert model.pt model.safetensors");
   }
   add_output_options(app, options);
-}
-
-void add_recipe_printing(CLI::App& app, Options& options) {
-  add_recipe_option(app, options);
-  add_quantize_options(app, options);
-  add_digest_option(app, options);
-  app.footer(
-      "The text is JSON, and what --recipe reads; a file may leave out what is a default, and may be YAML.\n\n"
-      "Examples:\n  mq-convert recipe --scheme int4:g64 --rule 'kind:conv=int8' > recipe.json\n"
-      "  mq-convert recipe --recipe recipe.yaml\n  mq-convert recipe --recipe "
-      "out.safetensors.quantization_metadata.json");
 }
 
 void add_reading(CLI::App& app, Options& options) {
@@ -177,8 +151,10 @@ void check_paths(const Options& options, const std::string& hint) {
   if (options.verb >= Verb::Recipe) return;
   const bool compares = options.verb == Verb::Compare;
   const bool converts = options.verb <= Verb::Convert;
-  if (options.in.empty()) throw missing(compares ? "ORIGINAL" : converts ? "IN" : "FILE", hint);
+  const bool batch = options.verb == Verb::Batch;
+  if (options.in.empty()) throw missing(compares ? "ORIGINAL" : converts ? "IN" : batch ? "LIST" : "FILE", hint);
   if (!options.out.empty()) return;
+  if (batch) throw missing("--out", hint);
   if (compares) throw missing("QUANTIZED", hint);
   if (converts && !options.dry_run) throw missing("OUT", hint);
 }
@@ -216,6 +192,13 @@ bool has_word(int argc, const char* const* argv, std::string_view option) noexce
   return std::any_of(argv, argv + argc, [&](const char* word) { return std::string_view(word) == option; });
 }
 
+void add_path(CLI::App& app, const char* name, const char* help, std::filesystem::path& target) {
+  app.add_option_function<std::string>(
+         name, [&target](const std::string& text) { target = text; }, help)
+      ->group(kGeneral)
+      ->option_text(std::string(name).find(',') == std::string::npos ? "" : "OUT");
+}
+
 CLI::Option* add_value(CLI::App& app, const char* group, const char* name, const char* value, const char* help,
                        std::function<void(const std::string&)> take) {
   return configure(app.add_option_function<std::string>(name, std::move(take), help), group, value);
@@ -233,46 +216,12 @@ CLI::Option* add_flag(CLI::App& app, const char* group, const char* name, const 
   return app.add_flag(name, target, help)->group(group);
 }
 
-std::int64_t parse_integer(std::string_view option, const std::string& text, std::int64_t least, std::int64_t most) {
-  std::int64_t value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, problem] = std::from_chars(text.data(), end, value);
-  if (problem != std::errc{} || stop != end || value < least || value > most) {
-    fail(option, "a whole number from " + std::to_string(least) + " to " + std::to_string(most), text);
-  }
-  return value;
-}
-
-double parse_decibels(std::string_view option, const std::string& text) {
-  double value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, problem] = std::from_chars(text.data(), end, value);
-  if (problem != std::errc{} || stop != end || !(value > -1000 && value < 1000)) {
-    fail(option, "a number of decibels, as in 30 or 18.5", text);
-  }
-  return value;
-}
-
-DType parse_type(std::string_view option, const std::string& text) {
-  const std::optional<DType> dtype = parse_dtype(text);
-  if (!dtype || !info(*dtype).is_float) fail(option, "a float type: f32, f16 or bf16", text);
-  return *dtype;
-}
-
-std::size_t parse_word(std::string_view option, const std::string& text, const std::vector<std::string_view>& words) {
-  const auto found = std::find(words.begin(), words.end(), text);
-  std::string expected;
-  for (const std::string_view word : words) {
-    expected += expected.empty() ? "" : word == words.back() ? " or " : ", ";
-    expected += word;
-  }
-  if (found == words.end()) fail(option, expected, text);
-  return static_cast<std::size_t>(found - words.begin());
-}
-
-void add_digest_option(CLI::App& app, Options& options) {
+void add_layout_options(CLI::App& app, Options& options) {
   add_flag(app, kOutput, "--sha256", "record SHA-256 digests of the input's tensors instead of XXH3-128",
            options.recipe.sha256);
+  add_value(app, kOutput, "--max-shard-size", "SIZE",
+            "bytes of tensors in one file of a folder, as in 5GB (default: the files of the source)",
+            [&](const std::string& text) { options.recipe.max_shard_bytes = parse_bytes("--max-shard-size", text); });
 }
 
 void add_log_option(CLI::App& app, Options& options) {
@@ -290,8 +239,13 @@ void add_output_options(CLI::App& app, Options& options) {
             });
   add_flag(app, kOutput, "--overwrite", "replace OUT if it exists", options.overwrite);
   add_flag(app, kOutput, "--dry-run",
-           "print the plan, the exact size, and what it takes of disk, memory and time; write nothing", options.dry_run);
-  add_digest_option(app, options);
+           "print the plan, the exact size, and what it takes of disk, memory and time; write nothing",
+           options.dry_run);
+  add_layout_options(app, options);
+  add_sync_option(app, options);
+}
+
+void add_sync_option(CLI::App& app, Options& options) {
   app.add_flag_callback(
          "--no-sync", [&] { options.sync = false; },
          "do not wait until the data has reached the disk: faster, but a power cut may lose OUT")
@@ -321,6 +275,8 @@ Options parse_args(int argc, const char* const* argv) {
     options.verb = chosen->verb;
     if (options.verb <= Verb::Convert) {
       add_conversion(*command, options);
+    } else if (options.verb == Verb::Batch) {
+      add_batch(*command, options);
     } else if (options.verb == Verb::Recipe) {
       add_recipe_printing(*command, options);
     } else {

@@ -19,6 +19,10 @@ inline constexpr const char* kEncoding = "How they are stored";
 inline constexpr const char* kOutput = "Output";
 inline constexpr const char* kGeneral = "General";
 
+inline constexpr std::int64_t kMaxThreads = 1024;
+
+// An argument that is a path, or an option that is one.
+void add_path(CLI::App& app, const char* name, const char* help, std::filesystem::path& target);
 // An option with one value. take runs after the whole line is parsed and may throw an Error.
 CLI::Option* add_value(CLI::App& app, const char* group, const char* name, const char* value, const char* help,
                        std::function<void(const std::string&)> take);
@@ -29,6 +33,8 @@ CLI::Option* add_flag(CLI::App& app, const char* group, const char* name, const 
 
 // Throws: Usage naming the option.
 std::int64_t parse_integer(std::string_view option, const std::string& text, std::int64_t least, std::int64_t most);
+// A number of bytes, at least 1: "300MB", "4.5GiB", "1000000".
+std::int64_t parse_bytes(std::string_view option, const std::string& text);
 double parse_decibels(std::string_view option, const std::string& text);
 DType parse_type(std::string_view option, const std::string& text);
 // One of the words; its index.
@@ -43,8 +49,12 @@ void take_input_names(const InputNames& names, OpenOptions& open);
 
 void add_input_options(CLI::App& app, Options& options);
 void add_output_options(CLI::App& app, Options& options);
+void add_sync_option(CLI::App& app, Options& options);
 void add_log_option(CLI::App& app, Options& options);
-void add_digest_option(CLI::App& app, Options& options);
+// What recipes say about the files of an output.
+void add_layout_options(CLI::App& app, Options& options);
 void add_quantize_options(CLI::App& app, Options& options);
+void add_batch(CLI::App& app, Options& options);
+void add_recipe_printing(CLI::App& app, Options& options);
 
 }  // namespace mq::tool

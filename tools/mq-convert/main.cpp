@@ -6,6 +6,7 @@
 
 #include "mq/mq.hpp"
 #include "tools/mq-convert/args.hpp"
+#include "tools/mq-convert/batch.hpp"
 #include "tools/mq-convert/cancel.hpp"
 #include "tools/mq-convert/console.hpp"
 #include "tools/mq-convert/conversion.hpp"
@@ -47,14 +48,13 @@ int run_conversion(const Options& options, Console& console) {
   require_disk_space(conversion.cost);
   const double begin = log.seconds();
   ProgressLine line(!console.json() && !log.enabled());
-  const ConvertOptions watch{
-      .progress =
-          [&](const Progress& progress) {
-            line.show(progress);
-            log.progress(progress);
-            return stop_signal() == 0;
-          },
-      .step_done = [&](const Step& step, const StepReport& report) { log.step(step, report); }};
+  const ConvertOptions watch{.progress =
+                                 [&](const Progress& progress) {
+                                   line.show(progress);
+                                   log.progress(progress);
+                                   return stop_signal() == 0;
+                                 },
+                             .step_done = [&](const Step& step, const StepReport& report) { log.step(step, report); }};
   const Report report = convert(*conversion.input, plan, *conversion.writer, workers.executor, watch);
   line.clear();
   const Result result{plan, report, conversion.target.path, log.seconds() - begin};
@@ -129,6 +129,8 @@ int run(const Options& options, Console& console) {
     case Verb::Dequantize:
     case Verb::Convert:
       return run_conversion(options, console);
+    case Verb::Batch:
+      return run_batch(options, console);
     case Verb::Info:
       return run_info(options, console);
     case Verb::Compare:

@@ -10,7 +10,7 @@
 
 namespace mq::tool {
 
-enum class Verb { Quantize, Dequantize, Convert, Info, Compare, Validate, Audit, Recipe, Schemes, Limits };
+enum class Verb { Quantize, Dequantize, Convert, Batch, Info, Compare, Validate, Audit, Recipe, Schemes, Limits };
 
 struct Options {
   Verb verb = Verb::Info;
@@ -24,6 +24,9 @@ struct Options {
   bool overwrite = false;
   bool sync = true;
   bool dry_run = false;
+
+  int jobs = 0;                                 // batch: models at a time; 0: a few
+  std::optional<std::int64_t> max_memory = {};  // batch: bytes of all conversions together
 
   std::string tensor = {};  // info: the one to look into
   bool tree = false;        // info: everything in the file

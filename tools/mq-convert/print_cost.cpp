@@ -12,7 +12,7 @@ std::string to_text(const Cost& cost, const Style&) {
   }
   text += "\nmemory: " + human_bytes(cost.memory_bytes) + " at most, with " + plural(cost.threads, "thread") + '\n';
   if (cost.speed && cost.speed->input_bytes_per_second > 0) {
-    text += "time: about " + clock_text(cost.speed->seconds) + " for the arithmetic, at " +
+    text += "time: about " + duration_text(cost.speed->seconds) + " for the arithmetic, at " +
             human_bytes(static_cast<std::int64_t>(cost.speed->input_bytes_per_second)) +
             "/s as measured now on made-up weights; reading and writing are not in it\n";
   }

@@ -64,6 +64,8 @@ std::string clock_text(double seconds) {
 }
 
 std::string duration_text(double seconds) {
+  if (seconds < 0.01) return fixed(1000 * seconds, 1) + " ms";
+  if (seconds < 1) return fixed(1000 * seconds, 0) + " ms";
   return seconds < 60 ? fixed(seconds, 2) + " s" : clock_text(seconds);
 }
 

@@ -1,0 +1,146 @@
+// Affine codes and, from the same registers, how far what they stand for is from the input.
+#pragma once
+
+#include "kernels/lanes.hpp"
+#include "kernels/metrics.hpp"
+#include "kernels/reference.hpp"
+
+namespace mq::kernels {
+
+// Clamped as float to whole limits that are moved by the zero point: rounding to a whole number cannot cross a whole
+// limit, so this is clamp(rne(x * inv_scale) + zero_point, qmin, qmax) - zero_point, the number that the scale is
+// multiplied with to decode.
+template <class Isa, bool kSigned, bool kNibbles>
+struct MeasuredOp {
+  using L = Lanes<Isa>;
+  using Floats = typename L::Floats;
+  using Ints = typename L::Ints;
+  using Words = typename L::Words;
+  using Bytes = typename L::Bytes;
+  using Errors = ErrorLanes<Isa>;
+  static constexpr std::size_t kWidth = L::kWidth;
+  static constexpr std::size_t kStep = 4 * kWidth;
+  static constexpr std::size_t kOutPerByte = kNibbles ? 2 : 1;
+
+  // Of the kRuns equally long runs that make up a step.
+  template <std::size_t kRuns>
+  struct Parameters {
+    static constexpr std::size_t kWords = kRuns == 1 ? 1 : 2;
+    Floats inv_scale[kRuns];
+    Floats scale[kRuns];
+    Floats lowest[kRuns];
+    Floats highest[kRuns];
+    Words zero_point[kWords];  // of the halves of the step
+
+    Parameters(const AffineRuns& runs, std::size_t first) {
+      Ints zeros[kRuns];
+      for (std::size_t r = 0; r < kRuns; ++r) {
+        const Floats zero(runs.zero_point[first + r]);
+        inv_scale[r] = Floats(runs.inv_scale[first + r]);
+        scale[r] = Floats(runs.scale[first + r]);
+        lowest[r] = Floats(runs.qmin) - zero;
+        highest[r] = Floats(runs.qmax) - zero;
+        zeros[r] = xsimd::nearbyint_as_int(zero);
+      }
+      for (std::size_t w = 0; w < kWords; ++w) {
+        zero_point[w] = Isa::narrow(zeros[w * kRuns / 2], zeros[kRuns == 4 ? 2 * w + 1 : w * kRuns / 2]);
+      }
+    }
+  };
+
+  template <std::size_t kRuns>
+  static void step(const Parameters<kRuns>& p, const float* x, std::uint8_t* q, Errors& errors) {
+    Ints i[4];
+    for (std::size_t k = 0; k < 4; ++k) {
+      const std::size_t r = k * kRuns / 4;
+      const Floats value = Floats::load_unaligned(x + k * kWidth);
+      const Floats scaled = value * p.inv_scale[r];
+      i[k] = xsimd::nearbyint_as_int(xsimd::min(xsimd::max(scaled, p.lowest[r]), p.highest[r]));
+      errors.add(k, value, xsimd::to_float(i[k]) * p.scale[r]);
+    }
+    const Words low = xsimd::sadd(Isa::narrow(i[0], i[1]), p.zero_point[0]);
+    const Words high = xsimd::sadd(Isa::narrow(i[2], i[3]), p.zero_point[p.kWords - 1]);
+    Bytes codes;
+    if constexpr (kSigned) {
+      codes = xsimd::bitwise_cast<Bytes>(Isa::narrow_signed(low, high));
+    } else {
+      codes = Isa::narrow_unsigned(low, high);
+    }
+    if constexpr (kNibbles) {
+      Isa::store_nibbles(Isa::in_order(codes), q);
+    } else {
+      Isa::in_order(codes).store_unaligned(q);
+    }
+  }
+};
+
+template <class Isa>
+struct QuantizeMeasured {
+  static void quantize_8_measured(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
+                                  std::uint8_t* q, ErrorSums* sums) noexcept {
+    if (!in_range(runs, rows)) return Reference<Isa>::quantize_8_measured(x, rows, run, runs, q, sums);
+    if (runs.qmin >= -128.0f && runs.qmax <= 127.0f) {
+      apply<MeasuredOp<Isa, true, false>>(x, rows, run, runs, q, *sums);
+    } else if (runs.qmin >= 0.0f && runs.qmax <= 255.0f) {
+      apply<MeasuredOp<Isa, false, false>>(x, rows, run, runs, q, *sums);
+    } else {
+      Reference<Isa>::quantize_8_measured(x, rows, run, runs, q, sums);
+    }
+  }
+
+  static void quantize_4_measured(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
+                                  std::uint8_t* packed, ErrorSums* sums) noexcept {
+    if (!in_range(runs, rows)) return Reference<Isa>::quantize_4_measured(x, rows, run, runs, packed, sums);
+    apply<MeasuredOp<Isa, false, true>>(x, rows, run, runs, packed, *sums);
+  }
+
+ private:
+  // Whole numbers of 16 bits survive narrowing and the addition of the zero point.
+  static bool in_range(const AffineRuns& runs, std::size_t rows) {
+    constexpr float kMaxZeroPoint = 16384.0f;
+    bool small = runs.qmin <= runs.qmax;
+    for (std::size_t r = 0; r < rows; ++r) small &= __builtin_fabsf(runs.zero_point[r]) <= kMaxZeroPoint;
+    return small;
+  }
+
+  template <class Op>
+  static void apply(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs, std::uint8_t* q,
+                    ErrorSums& sums) {
+    constexpr std::size_t kBlock = ErrorLanes<Isa>::kBlock;
+    const std::size_t n = rows * run;
+    for (std::size_t begin = 0; begin < n; begin += kBlock) {
+      const std::size_t end = n - begin < kBlock ? n : begin + kBlock;
+      ErrorLanes<Isa> errors;
+      if (run >= Op::kStep) {
+        steps_inside_runs<Op>(x, begin, end, run, runs, q, errors);
+      } else if (run == Op::kStep / 2) {
+        steps_over_runs<Op, 2>(x, begin, end, runs, q, errors);
+      } else {
+        steps_over_runs<Op, 4>(x, begin, end, runs, q, errors);
+      }
+      errors.add_to(sums);
+    }
+  }
+
+  template <class Op>
+  static void steps_inside_runs(const float* x, std::size_t begin, std::size_t end, std::size_t run,
+                                const AffineRuns& runs, std::uint8_t* q, ErrorLanes<Isa>& errors) {
+    for (std::size_t i = begin; i < end;) {
+      const std::size_t r = i / run;
+      const std::size_t run_end = (r + 1) * run < end ? (r + 1) * run : end;
+      const typename Op::template Parameters<1> p(runs, r);
+      for (; i < run_end; i += Op::kStep) Op::step(p, x + i, q + i / Op::kOutPerByte, errors);
+    }
+  }
+
+  template <class Op, std::size_t kRuns>
+  static void steps_over_runs(const float* x, std::size_t begin, std::size_t end, const AffineRuns& runs,
+                              std::uint8_t* q, ErrorLanes<Isa>& errors) {
+    for (std::size_t i = begin; i < end; i += Op::kStep) {
+      const typename Op::template Parameters<kRuns> p(runs, i / Op::kStep * kRuns);
+      Op::step(p, x + i, q + i / Op::kOutPerByte, errors);
+    }
+  }
+};
+
+}  // namespace mq::kernels

@@ -1,0 +1,200 @@
+// What happens to one tile: read, digest, observe or encode, measure, write.
+#include <algorithm>
+
+#include "mq/pack.hpp"
+#include "src/nonfinite.hpp"
+#include "src/pack_down.hpp"
+#include "src/step_run.hpp"
+
+namespace mq {
+namespace {
+
+constexpr std::int64_t kMaxHeldBytes = 256 << 10;
+
+std::span<std::byte> sized(std::vector<std::byte>& buffer, std::int64_t bytes) {
+  if (buffer.size() < static_cast<std::size_t>(bytes)) buffer.resize(static_cast<std::size_t>(bytes));
+  return std::span(buffer).first(static_cast<std::size_t>(bytes));
+}
+
+float* sized(std::vector<float>& buffer, std::int64_t numel) {
+  if (buffer.size() < static_cast<std::size_t>(numel)) buffer.resize(static_cast<std::size_t>(numel));
+  return buffer.data();
+}
+
+}  // namespace
+
+Tile StepRun::seen(const Tile& stored) const noexcept {
+  return transposed_ ? Tile{stored.col, stored.cols, stored.row, stored.rows} : stored;
+}
+
+void StepRun::take_digests(std::span<const std::byte> bytes, const Tile& stored, std::int64_t index) {
+  std::vector<ChunkDigest>& digests = digests_[static_cast<std::size_t>(index)];
+  const std::size_t numel = static_cast<std::size_t>(stored.rows * stored.cols);
+  if (tensor_.spec || numel == 0) {
+    digests.push_back(digest_chunk(digest_kind_, bytes));
+    return;
+  }
+  const std::size_t item = bytes.size() / numel;
+  const std::size_t row = static_cast<std::size_t>(stored.cols) * item;
+  const std::size_t chunk =
+      grid_.pieces ? static_cast<std::size_t>(kPieceNumel) * item : static_cast<std::size_t>(grid_.chunk_rows) * row;
+  const std::size_t span = grid_.pieces ? row : bytes.size();
+  for (std::size_t begin = 0; begin < bytes.size(); begin += span) {
+    for (std::size_t at = 0; at < span; at += chunk) {
+      digests.push_back(digest_chunk(digest_kind_, bytes.subspan(begin + at, std::min(chunk, span - at))));
+    }
+  }
+}
+
+template <class F>
+void StepRun::for_each_band(const Tile& tile, std::int64_t index, WorkerScratch& scratch, bool digest, F&& f) {
+  const Tile matrix = seen(tile);
+  if (!reader_->is_direct()) {
+    reader_->read(matrix, sized(scratch.values, matrix.rows * matrix.cols), scratch.reader);
+    if (digest) take_digests(scratch.reader.stored, tile, index);
+    return f(matrix, scratch.values.data());
+  }
+  const std::span<const std::byte> stored = reader_->read_bytes(matrix, scratch.reader);
+  if (digest) take_digests(stored, tile, index);
+  const std::size_t row_bytes = stored.size() / static_cast<std::size_t>(matrix.rows);
+  const std::int64_t band_rows = std::max<std::int64_t>(kStripNumel / matrix.cols, 1);
+  for (std::int64_t row = 0; row < matrix.rows; row += band_rows) {
+    const Tile band{matrix.row + row, std::min(band_rows, matrix.rows - row), matrix.col, matrix.cols};
+    const auto first = static_cast<std::size_t>(row) * row_bytes;
+    f(band, reader_->values(stored.subspan(first, static_cast<std::size_t>(band.rows) * row_bytes), scratch.reader));
+  }
+}
+
+void StepRun::count(const EncodeCounts& counts) noexcept {
+  if (counts.nonfinite != 0) nonfinite_.fetch_add(counts.nonfinite, std::memory_order_relaxed);
+  if (counts.overflow != 0) overflow_.fetch_add(counts.overflow, std::memory_order_relaxed);
+}
+
+void StepRun::observe(std::int64_t index, WorkerScratch& scratch) {
+  for_each_band(grid_.tile(index), index, scratch, true,
+                [&](const Tile& band, const float* x) { count(codec_of(step_.spec).observe(*state_, band, x)); });
+}
+
+void StepRun::run(std::int64_t index, WorkerScratch& scratch) {
+  const Tile tile = grid_.tile(index);
+  if (step_.action == Step::Action::Copy) {
+    copy(tile, index, scratch);
+  } else {
+    encode(tile, index, scratch);
+  }
+}
+
+void StepRun::copy(const Tile& tile, std::int64_t index, WorkerScratch& scratch) {
+  const TensorInfo& info = tensor_.info;
+  const std::int64_t item = copied_item_bytes_;
+  const std::int64_t block = mq::info(info.dtype).block_numel;
+  const std::span<std::byte> bytes = sized(scratch.bytes, tile.rows * tile.cols * item);
+  checkpoint_.read(tensor_.parts.front().tensor, (tile.row * grid_.matrix.cols + tile.col) * block,
+                   tile.rows * tile.cols * block, bytes);
+  take_digests(bytes, tile, index);
+  writer_.write(step_.outputs.front(), tile.row, tile.rows, tile.col * item, grid_.matrix.cols * item, bytes);
+}
+
+void StepRun::encode(const Tile& stored, std::int64_t index, WorkerScratch& scratch) {
+  const Tile tile = seen(stored);
+  scratch.parts.resize(parts_.size());
+  scratch.spans.assign(parts_.size(), {});
+  for (std::size_t p = 0; p < parts_.size(); ++p) {
+    if (!parts_[p].tiled) continue;
+    const std::int64_t bytes = tile.rows * tile_row_bytes(parts_[p], tile);
+    scratch.spans[p] = is_held(parts_[p])
+                           ? std::span(whole_[p]).subspan(static_cast<std::size_t>(tile.row * parts_[p].row_bytes),
+                                                          static_cast<std::size_t>(bytes))
+                           : sized(scratch.parts[p], bytes);
+  }
+  ErrorStats error;
+  NonfiniteCounts excluded;
+  for_each_band(stored, index, scratch, !observes_,
+                [&](const Tile& band, const float* x) { encode_band(band, tile, x, scratch, error, excluded); });
+  if (step_.quantizes()) errors_[static_cast<std::size_t>(index)] = error;
+  if (request_.allow_nonfinite && step_.quantizes()) excluded_[static_cast<std::size_t>(index)] = excluded;
+  for (std::size_t o = 0; o < outputs_.size(); ++o) {
+    const std::size_t p = part_of(outputs_[o]);
+    if (p == parts_.size() || !parts_[p].tiled || is_held(parts_[p])) continue;
+    write_part(o, p, tile, scratch.spans[p], scratch.words);
+  }
+  if (tiles_left_.fetch_sub(1) == 1) write_held(scratch.words);
+}
+
+void StepRun::encode_band(const Tile& band, const Tile& tile, const float* x, WorkerScratch& scratch, ErrorStats& error,
+                          NonfiniteCounts& excluded) {
+  const Codec& codec = codec_of(step_.spec);
+  std::vector<std::span<std::byte>> spans(parts_.size());
+  for (std::size_t p = 0; p < parts_.size(); ++p) {
+    if (!parts_[p].tiled) continue;
+    const auto row_bytes = static_cast<std::size_t>(tile_row_bytes(parts_[p], tile));
+    spans[p] = scratch.spans[p].subspan(static_cast<std::size_t>(band.row - tile.row) * row_bytes,
+                                        static_cast<std::size_t>(band.rows) * row_bytes);
+  }
+  const bool whole_rows = band.cols == request_.layout.matrix.cols;
+  // What is not finite has no part in errors: found out below.
+  const bool measured = step_.quantizes() && whole_rows && !request_.allow_nonfinite && codec.measures != nullptr &&
+                        codec.measures(request_);
+  count(codec.encode(*state_, band, x, spans, measured ? &error : nullptr));
+  if (measured || !step_.quantizes()) return;
+
+  std::vector<std::span<const std::byte>> filled(spans.begin(), spans.end());
+  for (std::size_t p = 0; p < parts_.size(); ++p) {
+    if (!parts_[p].tiled) filled[p] = whole_[p];
+  }
+  float* const decoded = sized(scratch.decoded, band.rows * band.cols);
+  codec.decode(request_, band, filled, decoded);
+  if (request_.allow_nonfinite) {
+    x = exclude_nonfinite(x, decoded, band.rows * band.cols, scratch.finite, excluded);
+  }
+  for (std::int64_t r = 0; r < band.rows; ++r) {
+    error.add(measure(x + r * band.cols, decoded + r * band.cols, 1, band.cols));
+  }
+}
+
+// What a small part would cost in small writes is more than the memory to hold it.
+bool StepRun::is_held(const PartInfo& part) const noexcept {
+  return part.tiled && part.name != "codes" && part.rows * part.row_bytes <= kMaxHeldBytes;
+}
+
+std::int64_t StepRun::held_bytes() const noexcept {
+  std::int64_t bytes = step_.state_bytes;
+  for (const PartInfo& part : parts_) bytes += is_held(part) ? part.rows * part.row_bytes : 0;
+  return bytes;
+}
+
+void StepRun::write_held(std::vector<std::uint32_t>& words) {
+  for (std::size_t o = 0; o < outputs_.size(); ++o) {
+    const std::size_t p = part_of(outputs_[o]);
+    if (p < parts_.size() && is_held(parts_[p])) write_part(o, p, {.rows = parts_[p].rows}, whole_[p], words);
+  }
+}
+
+std::int64_t StepRun::tile_row_bytes(const PartInfo& part, const Tile& tile) const {
+  return part.name == "codes" ? code_bytes(request_, tile.cols) : part.row_bytes;
+}
+
+std::size_t StepRun::part_of(const StoredOutput& output) const noexcept {
+  const auto found =
+      std::find_if(parts_.begin(), parts_.end(), [&](const PartInfo& part) { return part.name == output.part; });
+  return static_cast<std::size_t>(found - parts_.begin());
+}
+
+void StepRun::write_part(std::size_t output, std::size_t part, const Tile& tile, std::span<const std::byte> data,
+                         std::vector<std::uint32_t>& words) {
+  const std::size_t index = step_.outputs[output];
+  const std::int64_t row_bytes = parts_[part].row_bytes;
+  if (!outputs_[output].packed_down) {
+    const std::int64_t first_byte = parts_[part].name == "codes" ? code_bytes(request_, tile.col) : 0;
+    writer_.write(index, tile.row, tile.rows, first_byte, row_bytes, data);
+    return;
+  }
+  const int bits = step_.spec.bits;
+  const std::int64_t word_rows = (tile.rows * bits + 31) / 32;
+  words.resize(static_cast<std::size_t>(word_rows * row_bytes));
+  pack_down({reinterpret_cast<const std::uint8_t*>(data.data()), data.size()}, row_bytes, bits, step_.spec.qmin(),
+            words);
+  writer_.write(index, tile.row * bits / 32, word_rows, 0, 4 * row_bytes, std::as_bytes(std::span(words)));
+}
+
+}  // namespace mq
