@@ -160,15 +160,19 @@ TEST_CASE("a line may be JSON with a recipe of its own, over that of the command
   const std::string out = models.path("out");
   const std::string own = write_file(models.dir / "own.json", R"({"scheme": "int8"})").string();
   const std::string all = write_file(models.dir / "all.json", R"({"scheme": "int4:g32", "keep": "fp16"})").string();
+  const std::string back = write_file(models.dir / "back.json", R"({"task": "dequantize"})").string();
   const std::string list = models.list(
       {R"({"input": ")" + models.path("a.safetensors") + R"(", "recipe": ")" + own + R"(", "output": "x.safetensors"})",
-       models.path("b.safetensors"), R"({"input": ")" + models.path("c.safetensors") + R"(", "recipe": "none.json"})"});
+       models.path("b.safetensors"), R"({"input": ")" + models.path("c.safetensors") + R"(", "recipe": "none.json"})",
+       R"({"input": ")" + models.path("folder") + R"(", "recipe": ")" + back + R"("})"});
   const Outcome outcome = run_tool({"batch", list, "--out", out, "--recipe", all});
   CHECK(outcome.exit_code == 5);
   const auto lines = lines_of(outcome);
   CHECK(status(lines, 1) == "done");
   CHECK(status(lines, 2) == "done");
-  CHECK(status(lines, 3) == "failed");
+  CHECK(number_at(lines.at(3), {"exit_code"}) == 5);
+  CHECK(number_at(lines.at(4), {"exit_code"}) == 2);
+  CHECK(contains(text_at(lines.at(4), {"error", "message"}), "for another command"));
   const std::string report = read_file(out + "/x.safetensors.quantization_metadata.json");
   CHECK(contains(report, "\"scheme\": \"int8:channel=0:sym:narrow\""));
   CHECK(contains(report, "\"keep\": \"float16\""));
@@ -189,12 +193,20 @@ TEST_CASE("a list that makes no sense is refused before anything is done") {
   };
   const std::string a = models.path("a.safetensors");
   refused({a, models.path("b.safetensors") + "\ta.safetensors"}, "two models would have the same output");
-  refused({a, a}, "as line 1");
+  refused({a, a}, "as in line 1");
   refused({a + "\t../x"}, "list.txt:1: the name of the output: expected a name without slashes");
   refused({a + "\t"}, "found nothing");
   refused({a, R"({"inptu": "x"})"}, "did you mean 'input'?");
   refused({R"({"output": "x"})"}, "expected a key input");
   refused({"{"}, "invalid JSON");
+  // What one model reads another would write.
+  write_checkpoint(out + "/x.safetensors", "safetensors", {weight("x.weight", 1)});
+  const Outcome chain =
+      run_tool({"batch", models.list({a + "\tx.safetensors", out + "/./x.safetensors\ty.safetensors"}), "--out", out,
+                "--overwrite"});
+  CHECK(chain.exit_code == 2);
+  CHECK(contains(chain.err, "the output is an input"));
+  std::filesystem::remove(out + "/x.safetensors");
   CHECK(run_tool({"batch", models.path("none"), "--out", out}).exit_code == 5);
   CHECK(run_tool({"batch", models.list({a})}).exit_code == 2);
   const Outcome empty = run_tool({"batch", "-", "--out", out});

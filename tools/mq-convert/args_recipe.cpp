@@ -19,14 +19,8 @@ void add_recipe_option(CLI::App& app, Options& options) {
             "start from the recipe in this file, JSON or YAML, or from that of a quantization_metadata.json; the other "
             "options change it: values replace those of the file, patterns and rules come before them",
             [&](const std::string& text) {
-              const Recipe::Task task = options.recipe.task;
-              options.recipe = read_recipe(text, options.recipe);
-              if (options.verb == Verb::Recipe || options.recipe.task == task) return;
-              throw Error({.code = ErrorCode::Usage,
-                           .message = "the recipe is for another command",
-                           .file = text,
-                           .expected = std::string(to_string(task)),
-                           .found = std::string(to_string(options.recipe.task))});
+              const auto read = options.verb == Verb::Recipe ? read_recipe : read_recipe_of_task;
+              options.recipe = read(text, options.recipe);
             });
 }
 

@@ -55,7 +55,7 @@ Job make_job(BatchItem item, const Options& all) {
   job.options.in = job.item.input;
   try {
     if (!job.item.recipe.empty()) {
-      job.options.recipe = read_recipe(job.item.recipe, all.recipe);
+      job.options.recipe = read_recipe_of_task(job.item.recipe, all.recipe);
       take_input_names(job.options.recipe.input, job.options.open);
     }
   } catch (const Error&) {
@@ -67,6 +67,25 @@ Job make_job(BatchItem item, const Options& all) {
   return job;
 }
 
+[[noreturn]] void refuse_output(const Job& job, const std::string& source, std::string message, std::size_t other) {
+  throw Error({.code = ErrorCode::Usage,
+               .message = std::move(message),
+               .file = source + ":" + std::to_string(job.item.line),
+               .found = job.options.out.string() + ", as in line " + std::to_string(other),
+               .hint = "name outputs in the list: INPUT<tab>OUTPUT"});
+}
+
+// Models run in any order: what one reads is nothing that another writes.
+void refuse_chains(const std::vector<Job>& jobs, const std::string& source) {
+  std::error_code unknown;
+  std::map<fs::path, std::size_t> inputs;
+  for (const Job& job : jobs) inputs.emplace(fs::weakly_canonical(job.options.in, unknown), job.item.line);
+  for (const Job& job : jobs) {
+    const auto input = inputs.find(fs::weakly_canonical(job.options.out, unknown));
+    if (input != inputs.end()) refuse_output(job, source, "the output is an input", input->second);
+  }
+}
+
 std::vector<Job> make_jobs(const Options& options) {
   const std::string source = options.in == "-" ? "standard input" : options.in.string();
   std::vector<Job> jobs;
@@ -74,15 +93,10 @@ std::vector<Job> make_jobs(const Options& options) {
   for (BatchItem& item : parse_batch_list(read_batch_list(options.in), source)) {
     Job job = make_job(std::move(item), options);
     const auto [other, fresh] = lines.emplace(job.options.out, job.item.line);
-    if (!fresh) {
-      throw Error({.code = ErrorCode::Usage,
-                   .message = "two models would have the same output",
-                   .file = source + ":" + std::to_string(job.item.line),
-                   .found = job.options.out.string() + ", as line " + std::to_string(other->second),
-                   .hint = "name outputs in the list: INPUT<tab>OUTPUT"});
-    }
+    if (!fresh) refuse_output(job, source, "two models would have the same output", other->second);
     jobs.push_back(std::move(job));
   }
+  refuse_chains(jobs, source);
   return jobs;
 }
 
