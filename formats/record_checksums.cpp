@@ -16,7 +16,8 @@ constexpr std::uint64_t kScanBytes = std::uint64_t{1} << 20;
 
 }  // namespace
 
-RecordChecksums::RecordChecksums(const ZipArchive& archive) : archive_(archive), settled_(archive.records().size()) {}
+RecordChecksums::RecordChecksums(const ZipArchive& archive)
+    : archive_(archive), settled_(archive.records().size(), !archive.verifies_data()) {}
 
 std::size_t RecordChecksums::index_of(const ZipRecord& record) const {
   return static_cast<std::size_t>(&record - archive_.records().data());

@@ -146,7 +146,8 @@ class ExportReader {
                    .file = outer.where(record),
                    .expected = "a stored record"});
     }
-    ZipArchive zip(outer.file().part(record.data_offset, record.size_bytes, record.name), options_.limits);
+    ZipArchive zip(outer.file().part(record.data_offset, record.size_bytes, record.name), options_.limits,
+                   options_.verify_checksums);
     Inner& inner = *owner_->inner.emplace_back(std::make_unique<Inner>(std::move(zip)));
     const ZipRecord* pickle = inner.archive.find(kSavedPickle);
     if (pickle == nullptr) refuse_missing(inner.archive.zip(), kSavedPickle);

@@ -14,8 +14,8 @@ bool ZipArchive::begins(std::span<const std::byte> first_bytes) noexcept {
   return first_bytes.size() >= 4 && std::memcmp(first_bytes.data(), "PK\3\4", 4) == 0;
 }
 
-ZipArchive::ZipArchive(io::File file, const Limits& limits)
-    : file_(std::move(file)), deflated_(std::make_unique<DeflatedReads>()) {
+ZipArchive::ZipArchive(io::File file, const Limits& limits, bool verify_data)
+    : file_(std::move(file)), verify_data_(verify_data), deflated_(std::make_unique<DeflatedReads>()) {
   const zip::DirectoryRange range = zip::find_directory(file_);
   std::vector<zip::Entry> entries = zip::read_directory(file_, range, limits);
   records_.reserve(entries.size());

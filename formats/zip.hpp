@@ -42,7 +42,8 @@ class ZipArchive {
   // Reads the whole structure, no data.
   // Throws: Io; Corrupt (naming the record and the offset of what contradicts itself), Unsupported (encrypted, several
   // disks, an unknown compression method), Limit (more records, or records that would become larger, than that allows).
-  explicit ZipArchive(io::File file, const Limits& limits = {});
+  // verify_data: see OpenOptions::verify_checksums.
+  explicit ZipArchive(io::File file, const Limits& limits = {}, bool verify_data = true);
   ZipArchive(ZipArchive&& other) noexcept;
   ~ZipArchive();
 
@@ -52,6 +53,7 @@ class ZipArchive {
   const io::File& file() const noexcept { return file_; }
   std::span<const ZipRecord> records() const noexcept { return records_; }  // in the order of the central directory
   const ZipRecord* find(std::string_view name) const noexcept;
+  bool verifies_data() const noexcept { return verify_data_; }
 
   // Fills out with the content of a record from first on; the caller keeps first + out.size() <= size_bytes.
   // Deflated records cost time for what lies before, see formats/deflated_reads.hpp.
@@ -70,6 +72,7 @@ class ZipArchive {
 
  private:
   io::File file_;
+  bool verify_data_;
   std::vector<ZipRecord> records_;
   std::unordered_map<std::string_view, std::size_t> by_name_;
   std::unique_ptr<DeflatedReads> deflated_;

@@ -46,7 +46,7 @@ bool matches(const fs::path& path) {
 }
 
 std::unique_ptr<Checkpoint> open(const fs::path& path, const OpenOptions& options) {
-  ZipArchive archive(io::File::open(path), options.limits);
+  ZipArchive archive(io::File::open(path), options.limits, options.verify_checksums);
   for (const ZipFormat* format : zip_formats()) {
     if (format->matches(archive)) return format->open(path, std::move(archive), options);
   }

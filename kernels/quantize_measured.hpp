@@ -110,36 +110,39 @@ struct QuantizeMeasured {
     const std::size_t n = rows * run;
     for (std::size_t begin = 0; begin < n; begin += kBlock) {
       const std::size_t end = n - begin < kBlock ? n : begin + kBlock;
-      ErrorLanes<Isa> errors;
       if (run >= Op::kStep) {
-        steps_inside_runs<Op>(x, begin, end, run, runs, q, errors);
+        steps_inside_runs<Op>(x, begin, end, run, runs, q).add_to(sums);
       } else if (run == Op::kStep / 2) {
-        steps_over_runs<Op, 2>(x, begin, end, runs, q, errors);
+        steps_over_runs<Op, 2>(x, begin, end, runs, q).add_to(sums);
       } else {
-        steps_over_runs<Op, 4>(x, begin, end, runs, q, errors);
+        steps_over_runs<Op, 4>(x, begin, end, runs, q).add_to(sums);
       }
-      errors.add_to(sums);
     }
   }
 
+  // The lanes are their own variable: stores through q, which points to bytes, could change what is behind a reference.
   template <class Op>
-  static void steps_inside_runs(const float* x, std::size_t begin, std::size_t end, std::size_t run,
-                                const AffineRuns& runs, std::uint8_t* q, ErrorLanes<Isa>& errors) {
+  static ErrorLanes<Isa> steps_inside_runs(const float* x, std::size_t begin, std::size_t end, std::size_t run,
+                                           const AffineRuns& runs, std::uint8_t* q) {
+    ErrorLanes<Isa> errors;
     for (std::size_t i = begin; i < end;) {
       const std::size_t r = i / run;
       const std::size_t run_end = (r + 1) * run < end ? (r + 1) * run : end;
       const typename Op::template Parameters<1> p(runs, r);
       for (; i < run_end; i += Op::kStep) Op::step(p, x + i, q + i / Op::kOutPerByte, errors);
     }
+    return errors;
   }
 
   template <class Op, std::size_t kRuns>
-  static void steps_over_runs(const float* x, std::size_t begin, std::size_t end, const AffineRuns& runs,
-                              std::uint8_t* q, ErrorLanes<Isa>& errors) {
+  static ErrorLanes<Isa> steps_over_runs(const float* x, std::size_t begin, std::size_t end, const AffineRuns& runs,
+                                         std::uint8_t* q) {
+    ErrorLanes<Isa> errors;
     for (std::size_t i = begin; i < end; i += Op::kStep) {
       const typename Op::template Parameters<kRuns> p(runs, i / Op::kStep * kRuns);
       Op::step(p, x + i, q + i / Op::kOutPerByte, errors);
     }
+    return errors;
   }
 };
 

@@ -104,6 +104,8 @@ struct OpenOptions {
   // Then OLD becomes NEW: the name OLD, or, if OLD ends with a dot, the beginning OLD of names; of each name the first
   // that fits. Each must change a name, and no two tensors may end up with one.
   std::vector<std::pair<std::string, std::string>> renames = {};
+  // Whether the checksums that zip archives keep of tensor data are compared with what is read.
+  bool verify_checksums = true;
   // Refuses pickles that hold objects of foreign classes, which are otherwise kept as inert data.
   bool strict = false;
   // Lists the object that a file holds instead of its tensors: contents() is filled, tensors() need not be.

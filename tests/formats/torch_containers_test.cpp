@@ -254,3 +254,19 @@ TEST_CASE("torch tar: an archive of other members is named as what it is") {
   CHECK(test::message_of([&] { open_bytes(dir, header + std::string(1024, '\0')); }).find("a tar archive") !=
         std::string::npos);
 }
+
+TEST_CASE("torch zip: checksums of tensor data are verified unless that is not wanted") {
+  const auto source = test::data_dir() / "pt" / "state_dict.pt";
+  std::string bytes = test::read_file(source);
+  const auto sound = open_checkpoint(source);
+  const Tensor first = sound->read(0);
+  const std::string_view data(reinterpret_cast<const char*>(first.bytes().data()), first.bytes().size());
+  const std::size_t at = bytes.find(data);
+  REQUIRE(at != std::string::npos);
+  bytes[at] = static_cast<char>(bytes[at] ^ 1);
+  const test::TempDir dir;
+  const auto path = test::write_file(dir / "m.pt", bytes);
+  CHECK(test::code_of([&] { open_checkpoint(path)->read(0); }) == ErrorCode::Corrupt);
+  const Tensor damaged = open_checkpoint(path, {.verify_checksums = false})->read(0);
+  CHECK((damaged.bytes()[0] ^ first.bytes()[0]) == std::byte{1});
+}
