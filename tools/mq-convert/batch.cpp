@@ -36,7 +36,7 @@ std::string default_name(const fs::path& input, const std::string& format) {
   const fs::path name = input.has_filename() ? input.filename() : input.parent_path().filename();
   const bool known = std::ranges::find(kInputSuffixes, name.extension().string()) != kInputSuffixes.end();
   const std::string stem = known && !folder ? name.stem().string() : name.string();
-  const std::string_view wanted = format != kAutoFormat ? format : folder ? "hf_safetensors" : "safetensors";
+  const std::string wanted = format != kAutoFormat ? format : folder ? "hf_safetensors" : "safetensors";
   for (const formats::Format* known_format : formats::all_formats()) {
     if (known_format->name == wanted) return stem + std::string(known_format->suffix);
   }
