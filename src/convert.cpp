@@ -77,7 +77,12 @@ class Engine {
  public:
   Engine(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter& writer, Executor& executor,
          const ConvertOptions& options)
-      : checkpoint_(checkpoint), plan_(plan), writer_(writer), executor_(executor), meter_(options, plan.input_bytes) {}
+      : checkpoint_(checkpoint),
+        plan_(plan),
+        writer_(writer),
+        executor_(executor),
+        options_(options),
+        meter_(options, plan.input_bytes) {}
 
   Report run() {
     Report report;
@@ -112,7 +117,10 @@ class Engine {
       run.run(tile, scratch);
       meter_.add(run.tile_bytes(tile), run.step().id);
     });
-    for (const auto& run : runs) report.steps.push_back(run->report());
+    for (const auto& run : runs) {
+      report.steps.push_back(run->report());
+      if (options_.step_done) options_.step_done(run->step(), report.steps.back());
+    }
     return next;
   }
 
@@ -134,6 +142,7 @@ class Engine {
   const Plan& plan_;
   CheckpointWriter& writer_;
   Executor& executor_;
+  const ConvertOptions& options_;
   ProgressMeter meter_;
   ScratchPool pool_;
 };

@@ -23,6 +23,13 @@ json::Value error_value(const ErrorStats& error) {
   return out;
 }
 
+json::Value nonfinite_value(const NonfiniteCounts& counts) {
+  json::Value out;
+  out.set("nan", counts.nan);
+  out.set("infinite", counts.infinite);
+  return out;
+}
+
 const char* action_name(const Step& step) {
   if (step.action == Step::Action::Drop) return "drop";
   if (step.action == Step::Action::Copy) return "keep";
@@ -43,6 +50,7 @@ json::Value step_value(const Plan& plan, const Step& step, const StepReport& rep
     out.set("scale_dtype", to_string(*step.spec.scale_dtype));
     out.set("bits_per_weight", step.bits_per_weight);
     out.set("error", error_value(report.error));
+    if (report.nonfinite.total() > 0) out.set("nonfinite", nonfinite_value(report.nonfinite));
   }
   json::Array outputs;
   for (const std::size_t index : step.outputs) outputs.emplace_back(plan.layout.tensors[index].name);

@@ -21,17 +21,20 @@ struct Progress {
   std::string_view tensor;       // one being worked on
 };
 
-struct ConvertOptions {
-  // Called now and then, from any thread but never from two at a time. Returning false cancels.
-  std::function<bool(const Progress&)> progress;
-};
-
 struct StepReport {
   std::string id;
   ErrorStats error;    // of quantized steps; numel 0 for others
+  NonfiniteCounts nonfinite;  // of quantized steps, if Recipe::allow_nan
   std::string digest;  // of the input's stored bytes: "xxh3-128:HEX" or "sha256:HEX", empty for dropped steps
 
   bool operator==(const StepReport&) const = default;
+};
+
+struct ConvertOptions {
+  // Called now and then, from any thread but never from two at a time. Returning false cancels.
+  std::function<bool(const Progress&)> progress;
+  // Called when a step is complete, in the order of the plan and from the thread that called convert().
+  std::function<void(const Step&, const StepReport&)> step_done;
 };
 
 struct Report {
@@ -43,8 +46,8 @@ struct Report {
 
 // Runs the plan: begins the writer, writes every tensor and quantization_metadata.json, finishes the writer.
 // The bytes written depend on input and plan only, not on the executor, the instruction set or the machine.
-// Throws: Numeric naming tensor and count (NaN or infinity in a tensor to quantize, overflow of a cast), Io, Corrupt,
-// Cancelled. Nothing is left under the output's name then.
+// Throws: Numeric naming tensor and count (NaN or infinity in a tensor to quantize unless the recipe allows them,
+// overflow of a cast), Io, Corrupt, Cancelled. Nothing is left under the output's name then.
 Report convert(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter& writer, Executor& executor,
                const ConvertOptions& options = {});
 
