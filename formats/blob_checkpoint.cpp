@@ -84,6 +84,8 @@ class BlobCheckpoint final : public Checkpoint {
 
   std::span<const ContentNode> contents() const noexcept override { return contents_.tree; }
 
+  void check_unchanged() const override { contents_.file->check_unchanged(); }
+
   using Checkpoint::read;
   void read(std::size_t index, std::int64_t first, std::int64_t count, std::span<std::byte> out) const override {
     const TensorInfo& tensor = contents_.tensors[require_index(index, contents_.tensors.size())];

@@ -19,6 +19,8 @@ class GgufCheckpoint final : public Checkpoint {
   const Metadata& metadata() const noexcept override { return header_.metadata; }
   std::span<const LeftOut> left_out() const noexcept override { return header_.left_out; }
 
+  void check_unchanged() const override { file_.check_unchanged(); }
+
   using Checkpoint::read;
   void read(std::size_t index, std::int64_t first, std::int64_t count, std::span<std::byte> out) const override {
     require_index(index, header_.tensors.size());

@@ -41,6 +41,9 @@ class HfCheckpoint final : public Checkpoint {
   std::span<const Asset> assets() const noexcept override { return assets_; }
   std::span<const LeftOut> left_out() const noexcept override { return left_out_; }
   std::vector<fs::path> files() const override { return files_; }
+  void check_unchanged() const override {
+    for (const auto& shard : shards_) shard->check_unchanged();
+  }
 
   using Checkpoint::read;
   void read(std::size_t index, std::int64_t first, std::int64_t count, std::span<std::byte> out) const override {

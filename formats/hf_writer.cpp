@@ -10,6 +10,7 @@
 #include "formats/file_names.hpp"
 #include "formats/io/atomic_output.hpp"
 #include "formats/io/file.hpp"
+#include "formats/partial_tiles.hpp"
 #include "formats/safetensors_layout.hpp"
 #include "formats/tiles.hpp"
 #include "mq/error.hpp"
@@ -114,23 +115,31 @@ Contents contents_of(const Layout& layout, const fs::path& path) {
   return contents;
 }
 
-io::File create_below(const fs::path& root, const std::string& name, std::uint64_t size_bytes) {
-  const fs::path path = root / name;
+// The directory while it is built, and the name it will have.
+struct Root {
+  fs::path folder = {};
+  fs::path named = {};
+};
+
+// What an earlier run has left is gone on with.
+io::File create_below(const Root& root, const std::string& name, std::uint64_t size_bytes) {
+  const fs::path path = root.folder / name;
   std::error_code error;
   fs::create_directories(path.parent_path(), error);
-  if (error) io::throw_io(path.parent_path(), "create", error.value());
-  io::File file = io::File::create(path);
+  if (error) io::throw_io((root.named / name).parent_path(), "create", error.value());
+  io::File file = io::File::open_or_create(path, root.named / name);
+  if (file.size() > size_bytes) file.truncate(size_bytes);
   file.resize(size_bytes);
   return file;
 }
 
-void write_text(const fs::path& root, const std::string& name, const std::string& content) {
+void write_text(const Root& root, const std::string& name, const std::string& content) {
   io::File file = create_below(root, name, content.size());
   file.write(0, std::as_bytes(std::span(content)));
   file.close();
 }
 
-void copy_asset(const fs::path& root, const Asset& asset) {
+void copy_asset(const Root& root, const Asset& asset) {
   const io::File source = io::File::open(asset.path);
   if (source.size() != static_cast<std::uint64_t>(asset.size_bytes)) {
     throw Error({.code = ErrorCode::Io,
@@ -155,7 +164,10 @@ void copy_asset(const fs::path& root, const Asset& asset) {
 class HfWriter final : public CheckpointWriter {
  public:
   HfWriter(const fs::path& path, const CreateOptions& options)
-      : path_(path), sync_(options.sync), output_(path, options.overwrite) {
+      : path_(path),
+        sync_(options.sync),
+        partial_(make_partial(path, options, tiles_)),
+        output_(path, {options.overwrite, options.inputs, partial_ ? &partial_->folder() : nullptr}) {
     if (io::is_folder(path)) require_model_directory(path);
   }
 
@@ -165,7 +177,8 @@ class HfWriter final : public CheckpointWriter {
     for (const auto& [name, content] : contents.texts) take_name(name);
     for (const Asset& asset : layout.copies) take_name(asset.name);
     size_bytes_ = contents.size_bytes;
-    root_ = output_.create(static_cast<std::uint64_t>(size_bytes_));
+    root_ = {output_.create(static_cast<std::uint64_t>(size_bytes_ + layout.later_bytes)), path_};
+    if (partial_) remove_others();
     create_shards(layout, contents.shards);
     for (const auto& [name, content] : contents.texts) write_text(root_, name, content);
     for (const Asset& asset : layout.copies) copy_asset(root_, asset);
@@ -177,18 +190,33 @@ class HfWriter final : public CheckpointWriter {
   }
 
   void add_text(std::string_view name, std::string content) override {
-    if (root_.empty()) throw Error(ErrorCode::Usage, "a text is added between begin and finish");
+    if (root_.folder.empty()) throw Error(ErrorCode::Usage, "a text is added between begin and finish");
     take_name(std::string(name));
     size_bytes_ += static_cast<std::int64_t>(content.size());
     write_text(root_, std::string(name), content);
   }
 
-  void finish() override {
+  void complete() override {
+    if (completed_) return;
     tiles_.require_complete();
+    // After one failure a second fsync would know nothing of the bytes that were lost.
+    if (std::exchange(completing_, true)) {
+      throw Error(
+          {.code = ErrorCode::Usage, .message = "output could not be completed before", .file = path_.string()});
+    }
     for (io::File& file : files_) file.close();
-    root_.clear();
-    output_.commit(sync_);
+    if (sync_) output_.sync();
+    completed_ = true;
   }
+
+  void finish() override {
+    complete();
+    root_ = {};
+    output_.commit(sync_);
+    if (partial_) partial_->folder().remove();
+  }
+
+  PartialOutput* partial() noexcept override { return partial_.get(); }
 
   std::int64_t size_bytes() const noexcept override { return size_bytes_; }
 
@@ -201,6 +229,18 @@ class HfWriter final : public CheckpointWriter {
                    .expected = "a relative name that no other file has",
                    .found = name});
     }
+  }
+
+  // What has no name of this output may have come from the one that an earlier run was replacing.
+  void remove_others() const {
+    std::error_code error;
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root_.folder, error)) {
+      const bool keeps =
+          entry.is_directory() || names_.contains(entry.path().lexically_relative(root_.folder).string());
+      if (!keeps) fs::remove(entry.path(), error);
+      if (error) break;
+    }
+    if (error) io::throw_io(path_, "empty the folder", error.value());
   }
 
   void create_shards(const Layout& layout, const std::map<std::string, Shard>& shards) {
@@ -218,10 +258,13 @@ class HfWriter final : public CheckpointWriter {
 
   fs::path path_;
   bool sync_;
-  io::AtomicDirectory output_;
-  fs::path root_;  // the temporary directory, between begin and finish
-  std::vector<io::File> files_;
   TileWriter tiles_;
+  std::unique_ptr<PartialTiles> partial_;
+  io::AtomicDirectory output_;
+  Root root_;  // between begin and finish
+  bool completing_ = false;
+  bool completed_ = false;
+  std::vector<io::File> files_;
   std::set<std::string> names_;
   std::int64_t size_bytes_ = 0;
 };

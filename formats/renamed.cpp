@@ -28,6 +28,7 @@ class RenamedCheckpoint final : public Checkpoint {
   std::span<const Asset> assets() const noexcept override { return original_->assets(); }
   std::span<const LeftOut> left_out() const noexcept override { return original_->left_out(); }
   std::vector<std::filesystem::path> files() const override { return original_->files(); }
+  void check_unchanged() const override { original_->check_unchanged(); }
 
  private:
   std::unique_ptr<Checkpoint> original_;

@@ -3,6 +3,7 @@
 
 #include "formats/file_names.hpp"
 #include "formats/io/atomic_output.hpp"
+#include "formats/partial_tiles.hpp"
 #include "formats/registry.hpp"
 #include "formats/safetensors_header.hpp"
 #include "formats/safetensors_layout.hpp"
@@ -23,6 +24,7 @@ class SafetensorsCheckpoint final : public Checkpoint {
   const fs::path& path() const noexcept override { return path_; }
   std::span<const TensorInfo> tensors() const noexcept override { return header_.tensors; }
   const Metadata& metadata() const noexcept override { return header_.metadata; }
+  void check_unchanged() const override { file_.check_unchanged(); }
 
   using Checkpoint::read;
   void read(std::size_t index, std::int64_t first, std::int64_t count, std::span<std::byte> out) const override {
@@ -44,16 +46,23 @@ SafetensorsLayout lay_out(const Layout& layout, const fs::path& path) {
   return lay_out_safetensors(tensors, layout.metadata, layout.limits, path);
 }
 
-std::int64_t layout_bytes(const Layout& layout) {
-  auto total = static_cast<std::int64_t>(lay_out(layout, {}).size_bytes);
+std::int64_t text_bytes(const Layout& layout) {
+  std::int64_t total = 0;
   for (const auto& [name, content] : layout.texts) total += static_cast<std::int64_t>(content.size());
   return total;
+}
+
+std::int64_t layout_bytes(const Layout& layout) {
+  return static_cast<std::int64_t>(lay_out(layout, {}).size_bytes) + text_bytes(layout);
 }
 
 class SafetensorsWriter final : public CheckpointWriter {
  public:
   SafetensorsWriter(const fs::path& path, const CreateOptions& options)
-      : path_(path), options_(options), output_(path, options.overwrite) {}
+      : path_(path),
+        options_(options),
+        partial_(make_partial(path, options, tiles_)),
+        output_(path, {options.overwrite, options_.inputs, partial_ ? &partial_->folder() : nullptr}) {}
 
   void begin(const Layout& layout) override {
     if (!layout.copies.empty()) {
@@ -65,7 +74,8 @@ class SafetensorsWriter final : public CheckpointWriter {
     }
     const SafetensorsLayout placed = lay_out(layout, path_);
     size_bytes_ += static_cast<std::int64_t>(placed.size_bytes);
-    const io::File& file = output_.create(placed.size_bytes);
+    const io::File& file =
+        output_.create(placed.size_bytes, static_cast<std::uint64_t>(text_bytes(layout) + layout.later_bytes));
     file.write(0, std::as_bytes(std::span(placed.header)));
     for (std::size_t i = 0; i < layout.tensors.size(); ++i) tiles_.add(layout.tensors[i], file, placed.offsets[i]);
     for (const auto& [name, content] : layout.texts) add_text(name, content);
@@ -86,31 +96,35 @@ class SafetensorsWriter final : public CheckpointWriter {
     }
     fs::path target = path_;
     target += "." + std::string(name);
-    auto& text = texts_.emplace_back(std::make_unique<io::AtomicFile>(target, options_.overwrite));
+    auto& text = texts_.emplace_back(
+        std::make_unique<io::AtomicFile>(target, io::TargetOptions{options_.overwrite, options_.inputs}));
     text->create(content.size()).write(0, std::as_bytes(std::span(content)));
     size_bytes_ += static_cast<std::int64_t>(content.size());
   }
 
-  // The weights take their name last: whoever sees them sees the texts too.
-  void finish() override {
+  void complete() override {
     tiles_.require_complete();
-    try {
-      for (const auto& text : texts_) text->commit(options_.sync);
-      output_.commit(options_.sync);
-    } catch (const Error&) {
-      for (const auto& text : texts_) text->withdraw();
-      throw;
-    }
+    output_.complete(options_.sync);
+    for (const auto& text : texts_) text->complete(options_.sync);
   }
+
+  void finish() override {
+    complete();
+    io::publish_together(output_, texts_, options_.sync);
+    if (partial_) partial_->folder().remove();
+  }
+
+  PartialOutput* partial() noexcept override { return partial_.get(); }
 
   std::int64_t size_bytes() const noexcept override { return size_bytes_; }
 
  private:
   fs::path path_;
   CreateOptions options_;
+  TileWriter tiles_;
+  std::unique_ptr<PartialTiles> partial_;
   io::AtomicFile output_;
   std::vector<std::unique_ptr<io::AtomicFile>> texts_;
-  TileWriter tiles_;
   std::int64_t size_bytes_ = 0;
 };
 

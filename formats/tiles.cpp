@@ -1,6 +1,7 @@
 #include "formats/tiles.hpp"
 
 #include <cstring>
+#include <set>
 #include <string>
 
 #include "mq/error.hpp"
@@ -110,6 +111,26 @@ void TileWriter::put(const Place& place, std::uint64_t start, std::int64_t rows,
     if (place.memory != nullptr) std::memcpy(place.memory + at, data.data(), tile_bytes);
     data = data.subspan(tile_bytes);
   }
+}
+
+void TileWriter::read(std::size_t index, std::int64_t first_byte, std::span<std::byte> out) const {
+  const Place& place = places_[require_index(index, places_.size())];
+  if (!inside(first_byte, static_cast<std::int64_t>(out.size()), static_cast<std::int64_t>(place.size_bytes))) {
+    refuse(place.name, "bytes outside the tensor", std::to_string(place.size_bytes) + " bytes",
+           range(static_cast<std::int64_t>(out.size()), first_byte));
+  }
+  place.file->read(place.offset + static_cast<std::uint64_t>(first_byte), out);
+}
+
+void TileWriter::keep(std::size_t index) {
+  const Place& place = places_[require_index(index, places_.size())];
+  *place.written = place.size_bytes;
+}
+
+void TileWriter::sync() const {
+  std::set<const io::File*> files;
+  for (const Place& place : places_) files.insert(place.file);
+  for (const io::File* file : files) file->sync();
 }
 
 void TileWriter::require_complete() const {

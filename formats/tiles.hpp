@@ -36,6 +36,13 @@ class TileWriter {
   void write(std::size_t index, std::int64_t first_row, std::int64_t rows, std::int64_t first_byte,
              std::int64_t row_bytes, std::span<const std::byte> data);
 
+  // Bytes of a tensor as they are in its file. Throws: Usage if they are outside it, Io, Corrupt.
+  void read(std::size_t index, std::int64_t first_byte, std::span<std::byte> out) const;
+  // Counts all bytes of a tensor as written, because they are there.
+  void keep(std::size_t index);
+  // Makes what was written durable. Throws: Io.
+  void sync() const;
+
   // Throws: Usage if a byte is missing, Io if writing one failed.
   void require_complete() const;
 

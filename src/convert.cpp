@@ -1,9 +1,13 @@
 #include "mq/convert.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <mutex>
 
+#include "src/metadata.hpp"
+#include "src/resume.hpp"
+#include "src/reuse.hpp"
 #include "src/step_run.hpp"
 
 namespace mq {
@@ -60,6 +64,7 @@ class ProgressMeter {
     state_.tensor = tensor;
     if (!options_.progress(state_)) throw Error(ErrorCode::Cancelled, "cancelled");
   }
+  void check() { add(0, {}); }
 
  private:
   const ConvertOptions& options_;
@@ -76,18 +81,29 @@ struct Item {
 class Engine {
  public:
   Engine(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter& writer, Executor& executor,
-         const ConvertOptions& options)
+         ProgressMeter& meter, Resumption* resumption, const ConvertOptions& options)
       : checkpoint_(checkpoint),
         plan_(plan),
         writer_(writer),
         executor_(executor),
         options_(options),
-        meter_(options, plan.input_bytes) {}
+        meter_(meter),
+        resumption_(resumption),
+        max_batch_bytes_(resumption ? options.journal_bytes : std::numeric_limits<std::int64_t>::max()),
+        done_(plan.steps.size(), false) {}
 
   Report run() {
     Report report;
-    report.steps.reserve(plan_.steps.size());
+    report.steps.resize(plan_.steps.size());
+    if (resumption_) resumption_->restore(report, done_);
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+      if (!done_[i]) continue;
+      if (options_.step_done) options_.step_done(plan_.steps[i], report.steps[i]);
+      meter_.add(plan_.steps[i].input_bytes, plan_.steps[i].id);
+    }
+    if (options_.reuse) take_from_old(report);
     for (std::size_t next = 0; next < plan_.steps.size();) next = run_batch(next, report);
+    if (resumption_) resumption_->commit();
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
       if (!plan_.steps[i].quantizes()) continue;
       const ErrorStats& error = report.steps[i].error;
@@ -98,18 +114,44 @@ class Engine {
   }
 
  private:
-  // Runs steps from `first` on, as many as fit, and returns the next one.
+  void finish_step(std::size_t index, StepReport step_report, Report& report) {
+    report.steps[index] = std::move(step_report);
+    if (resumption_) resumption_->add(index, report.steps[index]);
+    if (options_.step_done) options_.step_done(plan_.steps[index], report.steps[index]);
+  }
+
+  // What an earlier output has is copied.
+  void take_from_old(Report& report) {
+    const Reuse reuse(*options_.reuse, plan_);
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+      if (done_[i] || !reuse.may_hold(i)) continue;
+      std::optional<StepReport> copied = reuse.copy(i, checkpoint_, writer_, executor_);
+      if (!copied) continue;
+      done_[i] = true;
+      ++report.reused;
+      finish_step(i, std::move(*copied), report);
+      if (resumption_) resumption_->commit_if_due();
+      meter_.add(plan_.steps[i].input_bytes, plan_.steps[i].id);
+    }
+  }
+
+  // Runs steps from `first` on that are not done, as many as fit, and returns the next one.
   std::size_t run_batch(std::size_t first, Report& report) {
     std::vector<std::unique_ptr<StepRun>> runs;
+    std::vector<std::size_t> indices;
     std::int64_t tiles = 0;
     std::int64_t state = 0;
+    std::int64_t bytes = 0;
     std::size_t next = first;
     while (next < plan_.steps.size() && tiles < kMaxBatchTiles && state < kMaxBatchState &&
-           runs.size() < kMaxBatchSteps) {
-      const Step& step = plan_.steps[next++];
-      runs.push_back(std::make_unique<StepRun>(checkpoint_, plan_, step, writer_));
+           runs.size() < kMaxBatchSteps && bytes < max_batch_bytes_) {
+      const std::size_t index = next++;
+      if (done_[index]) continue;
+      indices.push_back(index);
+      runs.push_back(std::make_unique<StepRun>(checkpoint_, plan_, plan_.steps[index], writer_));
       tiles += runs.back()->tiles();
       state += runs.back()->held_bytes();
+      bytes += plan_.steps[index].output_bytes;
     }
     for_tiles(runs, true, [](StepRun& run, std::int64_t tile, WorkerScratch& scratch) { run.observe(tile, scratch); });
     for (const auto& run : runs) run->settle();
@@ -117,10 +159,8 @@ class Engine {
       run.run(tile, scratch);
       meter_.add(run.tile_bytes(tile), run.step().id);
     });
-    for (const auto& run : runs) {
-      report.steps.push_back(run->report());
-      if (options_.step_done) options_.step_done(run->step(), report.steps.back());
-    }
+    for (std::size_t i = 0; i < runs.size(); ++i) finish_step(indices[i], runs[i]->report(), report);
+    if (resumption_) resumption_->commit_if_due();
     return next;
   }
 
@@ -143,7 +183,10 @@ class Engine {
   CheckpointWriter& writer_;
   Executor& executor_;
   const ConvertOptions& options_;
-  ProgressMeter meter_;
+  ProgressMeter& meter_;
+  Resumption* resumption_;
+  std::int64_t max_batch_bytes_;
+  std::vector<bool> done_;
   ScratchPool pool_;
 };
 
@@ -151,11 +194,25 @@ class Engine {
 
 Report convert(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter& writer, Executor& executor,
                const ConvertOptions& options) {
+  std::optional<Resumption> resumption;
+  if (PartialOutput* const partial = writer.partial()) resumption.emplace(*partial, checkpoint, plan, options);
   writer.begin(plan.layout);
-  Report report = Engine(checkpoint, plan, writer, executor, options).run();
-  if (plan.recipe.task == Recipe::Task::Quantize) {
-    writer.add_text("quantization_metadata.json", quantization_metadata(plan, report));
+  ProgressMeter meter(options, plan.input_bytes);
+  Report report;
+  try {
+    report = Engine(checkpoint, plan, writer, executor, meter, resumption ? &*resumption : nullptr, options).run();
+  } catch (...) {
+    if (resumption) resumption->commit_what_can_be();
+    throw;
   }
+  if (plan.recipe.task == Recipe::Task::Quantize) {
+    writer.add_text(kReportName, quantization_metadata(plan, report));
+  }
+  writer.complete();
+  // The last moment at which nothing has to be taken back.
+  checkpoint.check_unchanged();
+  if (options.reuse) options.reuse->check_unchanged();
+  meter.check();
   writer.finish();
   report.output_bytes = writer.size_bytes();
   return report;

@@ -1,5 +1,6 @@
 // The text of quantization_metadata.json.
-#include "mq/convert.hpp"
+#include "src/metadata.hpp"
+
 #include "mq/version.hpp"
 #include "src/json.hpp"
 #include "src/recipe.hpp"
@@ -30,11 +31,23 @@ json::Value nonfinite_value(const NonfiniteCounts& counts) {
   return out;
 }
 
+// From which those of several tensors follow.
+json::Value sums_value(const ErrorStats& error) {
+  json::Value out;
+  out.set("error_sq", error.error_sq);
+  out.set("x_sq", error.x_sq);
+  out.set("y_sq", error.y_sq);
+  out.set("xy", error.xy);
+  return out;
+}
+
 const char* action_name(const Step& step) {
   if (step.action == Step::Action::Drop) return "drop";
   if (step.action == Step::Action::Copy) return "keep";
   return step.quantizes() ? "quantize" : "cast";
 }
+
+}  // namespace
 
 json::Value step_value(const Plan& plan, const Step& step, const StepReport& report) {
   const TensorInfo& input = plan.source.tensors[step.inputs.front()].info;
@@ -49,7 +62,9 @@ json::Value step_value(const Plan& plan, const Step& step, const StepReport& rep
   if (step.quantizes()) {
     out.set("scale_dtype", to_string(*step.spec.scale_dtype));
     out.set("bits_per_weight", step.bits_per_weight);
-    out.set("error", error_value(report.error));
+    json::Value error = error_value(report.error);
+    error.set("sums", sums_value(report.error));
+    out.set("error", std::move(error));
     if (report.nonfinite.total() > 0) out.set("nonfinite", nonfinite_value(report.nonfinite));
   }
   json::Array outputs;
@@ -58,6 +73,8 @@ json::Value step_value(const Plan& plan, const Step& step, const StepReport& rep
   if (!report.digest.empty()) out.set("digest", report.digest);
   return out;
 }
+
+namespace {
 
 json::Value digest_rule(const Plan& plan) {
   json::Value out;
@@ -85,6 +102,20 @@ std::string quantization_metadata(const Plan& plan, const Report& report) {
   }
   out.set("tensors", std::move(tensors));
   return json::dump(out) + "\n";
+}
+
+std::int64_t quantization_metadata_bytes(const Plan& plan) {
+  constexpr std::int64_t kNumberBytes = 32;  // of any double as it is printed
+  constexpr std::size_t kDigestBytes = 80;   // of "sha256:" and its digits
+  constexpr std::int64_t kNumbers = 8;       // of an error_value() with its sums
+  Report report;
+  report.total.numel = 1;
+  std::int64_t numbers = kNumbers;
+  for (const Step& step : plan.steps) {
+    report.steps.push_back({.id = step.id, .error = {}, .digest = std::string(kDigestBytes, 'f')});
+    numbers += step.quantizes() ? kNumbers : 0;
+  }
+  return static_cast<std::int64_t>(quantization_metadata(plan, report).size()) + numbers * kNumberBytes;
 }
 
 }  // namespace mq

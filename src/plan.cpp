@@ -2,6 +2,7 @@
 
 #include <unordered_map>
 
+#include "mq/convert.hpp"
 #include "src/dialects/dialect.hpp"
 #include "src/plan_layout.hpp"
 #include "src/plan_limits.hpp"
@@ -94,6 +95,7 @@ Plan make_plan(const Source& source, const Recipe& recipe, const Analysis& analy
   for (Step& step : plan.steps) maker.add(step);
   add_notes(plan);
   finish_layout(plan);
+  if (recipe.task == Recipe::Task::Quantize) plan.layout.later_bytes = quantization_metadata_bytes(plan);
   return plan;
 }
 

@@ -6,12 +6,11 @@
 
 #include "src/dialects/dialect.hpp"
 #include "src/json.hpp"
+#include "src/metadata.hpp"
 #include "src/plan_shards.hpp"
 
 namespace mq {
 namespace {
-
-constexpr std::string_view kReportName = "quantization_metadata.json";
 
 // The quantization config of the output, null if nothing in it is quantized.
 json::Value new_config(const Plan& plan) {

@@ -4,13 +4,11 @@
 
 #include "formats/io/file.hpp"
 #include "mq/version.hpp"
+#include "src/metadata.hpp"
 #include "src/stored_spec.hpp"
 
 namespace mq {
 namespace {
-
-constexpr std::string_view kName = "quantization_metadata.json";
-constexpr std::uint64_t kMaxBytes = 1 << 30;  // a few hundred bytes for each tensor, of which there may be a million
 
 [[noreturn]] void malformed(const std::string& source, std::string message, std::string expected) {
   throw Error(
@@ -87,15 +85,21 @@ QuantizationReport parse_report(std::string_view text, const std::string& source
   return report;
 }
 
-std::optional<QuantizationReport> read_report(const Checkpoint& checkpoint) {
+std::optional<std::filesystem::path> report_path(const Checkpoint& checkpoint) {
   std::filesystem::path path = checkpoint.path();
   if (io::is_folder(path)) {
-    path /= kName;
+    path /= kReportName;
   } else {
-    path += "." + std::string(kName);
+    path += "." + std::string(kReportName);
   }
   if (!io::is_file(path)) return std::nullopt;
-  return parse_report(io::read_text(path, kMaxBytes), path.string());
+  return path;
+}
+
+std::optional<QuantizationReport> read_report(const Checkpoint& checkpoint) {
+  const std::optional<std::filesystem::path> path = report_path(checkpoint);
+  if (!path) return std::nullopt;
+  return parse_report(io::read_text(*path, kMaxReportBytes), path->string());
 }
 
 void check_report(const QuantizationReport& report, const Source& source, std::vector<Finding>& findings) {

@@ -24,7 +24,10 @@ struct QuantizationReport {
   std::map<std::string, ReportedTensor, std::less<>> tensors;
 };
 
-// The report beside a file, or among the files of a directory; empty if there is none.
+// Where the report of a checkpoint is: beside a file, or among the files of a directory. Empty if there is none.
+std::optional<std::filesystem::path> report_path(const Checkpoint& checkpoint);
+
+// The report of a checkpoint; empty if there is none.
 // Throws: Io, Corrupt (not such a report), Unsupported (a newer schema, with both numbers), Limit.
 std::optional<QuantizationReport> read_report(const Checkpoint& checkpoint);
 

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "formats/io/checked.hpp"
+#include "formats/io/retry.hpp"
 #include "mq/error.hpp"
 
 namespace mq::io {
@@ -21,15 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxTransferBytes = std::size_t{1} << 30;  // Linux moves at most 2^31 - 4096 per call
-
-// Repeats a system call that a signal interrupted.
-template <class Call>
-auto retry(Call call) {
-  for (;;) {
-    const auto result = call();
-    if (result != -1 || errno != EINTR) return result;
-  }
-}
 
 struct stat status_of(const fs::path& path, int descriptor) {
   struct stat status {};
@@ -54,6 +46,16 @@ void require_size_within_limit(const fs::path& path, std::uint64_t size) {
                .expected = "at most " + std::to_string(limit.rlim_cur) + " bytes",
                .found = std::to_string(size),
                .hint = "see ulimit -f"});
+}
+
+// A path that leads to an open file, whether or not it has a name.
+std::string link_to(int descriptor) {
+  return "/proc/self/fd/" + std::to_string(descriptor);
+}
+
+// After EINTR the descriptor is gone all the same, so close is not repeated.
+void close_descriptor(int descriptor, const fs::path& path) {
+  if (::close(descriptor) != 0 && errno != EINTR) throw_io(path, "close", errno);
 }
 
 }  // namespace
@@ -86,10 +88,21 @@ File::~File() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
+// Without O_NONBLOCK, opening a pipe would wait for its other end.
 File File::open(const fs::path& path) {
-  // Without O_NONBLOCK, opening a pipe would wait for a writer.
   const int descriptor = retry([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
   if (descriptor < 0) throw_io(path, "open", errno);
+  return opened(path, descriptor);
+}
+
+File File::open_or_create(const fs::path& path, const fs::path& named) {
+  constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  const int descriptor = retry([&] { return ::open(path.c_str(), kFlags, 0666); });
+  if (descriptor < 0) throw_io(named, "create", errno);
+  return opened(named, descriptor);
+}
+
+File File::opened(const fs::path& path, int descriptor) {
   File file(path, descriptor);
   const struct stat status = status_of(path, descriptor);
   if (!S_ISREG(status.st_mode)) {
@@ -116,6 +129,35 @@ File File::create(const fs::path& path, const fs::path& named) {
   return file;
 }
 
+std::optional<File> File::create_unnamed(const fs::path& folder, const fs::path& named) {
+  const int descriptor = retry([&] { return ::open(folder.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0666); });
+  if (descriptor < 0) {
+    // As file systems and kernels say that they have no such files.
+    if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL || errno == ENOENT) return std::nullopt;
+    throw_io(named, "create", errno);
+  }
+  File file(named, descriptor);
+  if (::access(link_to(descriptor).c_str(), F_OK) != 0) return std::nullopt;  // no /proc, no way to a name
+  const struct stat status = status_of(named, descriptor);
+  file.identity_ = {status.st_dev, status.st_ino};
+  return file;
+}
+
+void File::close_unnamed() {
+  const int handle = retry([&] { return ::open(link_to(descriptor_).c_str(), O_PATH | O_CLOEXEC); });
+  if (handle < 0) throw_io(path_, "close", errno);
+  close_descriptor(std::exchange(descriptor_, handle), path_);
+}
+
+bool File::link(const fs::path& name) const {
+  const std::string from = link_to(descriptor_);
+  if (retry([&] { return ::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW); }) == 0) {
+    return true;
+  }
+  if (errno != EEXIST) throw_io(path_, "take the final name", errno);
+  return false;
+}
+
 File File::part(std::uint64_t offset, std::uint64_t size_bytes, std::string_view name) const {
   const int descriptor = retry([&] { return ::fcntl(descriptor_, F_DUPFD_CLOEXEC, 0); });
   if (descriptor < 0) throw_io(path_, "open", errno);
@@ -132,7 +174,8 @@ File File::part(std::uint64_t offset, std::uint64_t size_bytes, std::string_view
 void File::read(std::uint64_t offset, std::span<std::byte> out) const {
   while (!out.empty()) {
     const std::size_t wanted = std::min(out.size(), kMaxTransferBytes);
-    const ssize_t got = retry([&] { return ::pread(descriptor_, out.data(), wanted, static_cast<off_t>(begin_ + offset)); });
+    const ssize_t got =
+        retry([&] { return ::pread(descriptor_, out.data(), wanted, static_cast<off_t>(begin_ + offset)); });
     if (got < 0) throw_io(path_, "read", errno);
     if (got == 0) {
       throw Error({.code = ErrorCode::Corrupt,
@@ -165,13 +208,25 @@ void File::resize(std::uint64_t size) {
   const int result = length == 0 ? 0 : retry([&] { return ::fallocate(descriptor_, 0, 0, length); });
   if (result != 0) {
     if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL) {
-      if (errno == ENOSPC) require_free_space(path_.parent_path(), size);
+      if (errno == ENOSPC) require_free_space(path_.parent_path(), size, path_);
       throw_io(path_, "reserve " + std::to_string(size) + " bytes", errno);
     }
-    require_free_space(path_.parent_path(), size);
+    require_free_space(path_.parent_path(), size - std::min(size, allocated_bytes()), path_);
     if (retry([&] { return ::ftruncate(descriptor_, length); }) != 0) throw_io(path_, "set the size", errno);
   }
   size_ = size;
+}
+
+void File::truncate(std::uint64_t size) {
+  if (retry([&] { return ::ftruncate(descriptor_, static_cast<off_t>(size)); }) != 0) {
+    throw_io(path_, "set the size", errno);
+  }
+  size_ = size;
+}
+
+std::uint64_t File::allocated_bytes() const {
+  constexpr std::uint64_t kBlockBytes = 512;  // of st_blocks, whatever the file system's are
+  return static_cast<std::uint64_t>(status_of(path_, descriptor_).st_blocks) * kBlockBytes;
 }
 
 void File::check_unchanged() const {
@@ -192,9 +247,7 @@ void File::sync() const {
 }
 
 void File::close() {
-  if (descriptor_ < 0) return;
-  // After EINTR the descriptor is gone all the same, so close is not repeated.
-  if (::close(std::exchange(descriptor_, -1)) != 0 && errno != EINTR) throw_io(path_, "close", errno);
+  if (descriptor_ >= 0) close_descriptor(std::exchange(descriptor_, -1), path_);
 }
 
 bool is_file(const fs::path& path) noexcept {
@@ -213,17 +266,17 @@ FileIdentity identity_of(const fs::path& path) {
   return {status.st_dev, status.st_ino};
 }
 
-void sync_directory(const fs::path& path) {
-  const int descriptor = retry([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
-  if (descriptor < 0) throw_io(path, "open the folder", errno);
+void sync_path(const fs::path& path, const fs::path& named) {
+  const int descriptor = retry([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
+  if (descriptor < 0) throw_io(named, "open", errno);
   const int result = retry([&] { return ::fsync(descriptor); });
   const int error_number = errno;
   ::close(descriptor);
-  // Some network file systems cannot; their entries are as durable as they will ever be.
-  if (result != 0 && error_number != EINVAL) throw_io(path, "write the folder to the disk", error_number);
+  // Folders of some network file systems cannot; their entries are as durable as they will ever be.
+  if (result != 0 && error_number != EINVAL) throw_io(named, "write to the disk", error_number);
 }
 
-void require_free_space(const fs::path& folder, std::uint64_t bytes) {
+void require_free_space(const fs::path& folder, std::uint64_t bytes, const fs::path& named) {
   struct statvfs status {};
   const char* const name = folder.empty() ? "." : folder.c_str();
   if (retry([&] { return ::statvfs(name, &status); }) != 0) return;  // unknown: writing will tell
@@ -232,7 +285,7 @@ void require_free_space(const fs::path& folder, std::uint64_t bytes) {
   if (bytes <= available) return;
   throw Error({.code = ErrorCode::Io,
                .message = "not enough space for the output",
-               .file = name,
+               .file = named.string(),
                .expected = std::to_string(bytes) + " bytes free",
                .found = std::to_string(available)});
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,9 +31,17 @@ class File {
   static File create(const std::filesystem::path& path, const std::filesystem::path& named);
   static File create(const std::filesystem::path& path) { return create(path, path); }
 
-  // A range of this file as a file of its own: offset 0 is its beginning. It lies inside this one, was opened to read, and
-  // is called path(): name in errors.
+  // Creates a file without a name in `folder`: unless link() gives it one, it vanishes with the process. Nothing where
+  // the file system has no such files.
   // Throws: Io.
+  static std::optional<File> create_unnamed(const std::filesystem::path& folder, const std::filesystem::path& named);
+
+  // Opens a file for writing and reading, or creates it if it is not there. Errors name it `named`.
+  // Throws: Io, Unsupported if it is not a regular file.
+  static File open_or_create(const std::filesystem::path& path, const std::filesystem::path& named);
+
+  // A range of this file as a file of its own: offset 0 is its beginning. It lies inside this one, was opened to read,
+  // and is called path(): name in errors. Throws: Io.
   File part(std::uint64_t offset, std::uint64_t size_bytes, std::string_view name) const;
 
   File() = default;
@@ -43,6 +52,7 @@ class File {
   const std::filesystem::path& path() const noexcept { return path_; }
   std::uint64_t size() const noexcept { return size_; }  // when it was opened, or as set by resize()
   FileIdentity identity() const noexcept { return identity_; }
+  std::int64_t modified_ns() const noexcept { return modified_seconds_ * 1'000'000'000 + modified_nanoseconds_; }
 
   // Fills out from offset on.
   // Throws: Io; Corrupt if the file ends before.
@@ -54,6 +64,11 @@ class File {
   // Throws: Io with the space needed and the space there is.
   void resize(std::uint64_t size);
 
+  // Cuts off what is beyond `size`. Throws: Io.
+  void truncate(std::uint64_t size);
+  // Disk space that the file has now. Throws: Io.
+  std::uint64_t allocated_bytes() const;
+
   // Throws: Corrupt if the file has another size or time of modification than when it was opened.
   void check_unchanged() const;
 
@@ -61,9 +76,14 @@ class File {
   void sync() const;
   // Closes the file and reports what closing it reports. Throws: Io.
   void close();
+  // The same for a file of create_unnamed(), which link() can give a name afterwards. Throws: Io.
+  void close_unnamed();
+  // Gives the file of create_unnamed() a name. False if something has it already. Throws: Io.
+  bool link(const std::filesystem::path& name) const;
 
  private:
   File(const std::filesystem::path& path, int descriptor);
+  static File opened(const std::filesystem::path& path, int descriptor);
 
   std::filesystem::path path_;
   int descriptor_ = -1;
@@ -82,11 +102,11 @@ bool is_folder(const std::filesystem::path& path) noexcept;
 // Of the file or directory that path leads to. Throws: Io if there is none.
 FileIdentity identity_of(const std::filesystem::path& path);
 
-// Makes the entries of a directory durable. Throws: Io.
-void sync_directory(const std::filesystem::path& path);
+// Makes a file, or the entries of a directory, durable. Errors call it `named`. Throws: Io.
+void sync_path(const std::filesystem::path& path, const std::filesystem::path& named);
 
-// Throws: Io unless `bytes` more bytes fit on the file system of `folder`.
-void require_free_space(const std::filesystem::path& folder, std::uint64_t bytes);
+// Throws: Io, naming the output `named`, unless `bytes` more bytes fit on the file system of `folder`.
+void require_free_space(const std::filesystem::path& folder, std::uint64_t bytes, const std::filesystem::path& named);
 
 // Throws Io for a failed system call: "<path>: cannot <action>: <reason>".
 [[noreturn]] void throw_io(const std::filesystem::path& path, std::string_view action, int error_number);

@@ -86,6 +86,8 @@ class Checkpoint {
 
   // Every file whose bytes this checkpoint reads: they must not be overwritten while it is open.
   virtual std::vector<std::filesystem::path> files() const { return {path()}; }
+  // Throws: Corrupt if one of them has another size or time of modification than when it was opened.
+  virtual void check_unchanged() const {}
 
   // Index of the tensor called name, if there is one.
   std::optional<std::size_t> find(std::string_view name) const noexcept;
@@ -123,11 +125,31 @@ struct Layout {
   Metadata metadata = {};                // goes into every file that can hold it
   std::vector<Asset> copies = {};        // files copied unchanged beside the weights
   std::vector<std::pair<std::string, std::string>> texts = {};  // files written beside the weights: name, content
-  Limits limits = {};                                           // of what the output may be
+  std::int64_t later_bytes = 0;  // of texts that are added later, at most: there must be space for them too
+  Limits limits = {};            // of what the output may be
+};
+
+// What a writer made with CreateOptions::resume keeps of a run that does not end: the next one need not write it again.
+class PartialOutput {
+ public:
+  virtual ~PartialOutput() = default;
+
+  // The folder that holds it: OUT.partial. Made if it is not there, and this process's alone until finish() has removed
+  // it or the writer is destroyed. Called before CheckpointWriter::begin.
+  // Throws: Io, also if another process has it.
+  virtual const std::filesystem::path& open() = 0;
+
+  // The rest are called between begin and complete.
+  // Bytes of tensor index, from first_byte on, as this run or an earlier one left them. Thread-safe. Throws: Io.
+  virtual void read(std::size_t index, std::int64_t first_byte, std::span<std::byte> out) const = 0;
+  // Counts every byte of tensor index as written.
+  virtual void keep(std::size_t index) = 0;
+  // Makes durable what was written. Throws: Io.
+  virtual void sync() = 0;
 };
 
 // Writes one checkpoint, whole or not at all: nothing exists under the final name before finish() has returned, and
-// destroying an unfinished writer leaves nothing behind.
+// destroying an unfinished writer leaves nothing behind, unless it was made to be resumed.
 class CheckpointWriter {
  public:
   virtual ~CheckpointWriter() = default;
@@ -146,8 +168,15 @@ class CheckpointWriter {
   // single file OUT as OUT.name. Published by finish together with the weights.
   virtual void add_text(std::string_view name, std::string content) = 0;
 
-  // Checks that every byte was written, makes the data durable (unless asked not to) and gives it its final name.
+  // Checks that every byte was written and makes the data durable, unless asked not to. No final name is taken yet: the
+  // last moment to give up. Nothing is written or added afterwards.
+  virtual void complete() {}
+
+  // complete(), if that was not called, then gives the output its final name.
   virtual void finish() = 0;
+
+  // Null unless CreateOptions::resume asked for it.
+  virtual PartialOutput* partial() noexcept { return nullptr; }
 
   // Bytes the output will occupy: all files with their headers. Valid after begin.
   virtual std::int64_t size_bytes() const noexcept = 0;
@@ -156,11 +185,13 @@ class CheckpointWriter {
 struct CreateOptions {
   bool overwrite = false;  // replace what exists under the final name
   bool sync = true;        // fsync before the final name is taken
+  bool resume = false;     // build the output in OUT.partial, go on with what is there, keep it if the run fails
+  std::vector<std::filesystem::path> inputs = {};  // files that the output must not replace, whatever names they have
 };
 
 // A writer of the given format: "safetensors" (one file) or "hf_safetensors" (a directory).
-// Throws: Usage for a format that cannot be written (the message names those that can), Io if path exists and may not
-// be replaced.
+// Throws: Usage for a format that cannot be written (the message names those that can) and for a path that is an input
+// or holds one, Io if path exists and may not be replaced.
 std::unique_ptr<CheckpointWriter> create_checkpoint(const std::filesystem::path& path, std::string_view format,
                                                     const CreateOptions& options = {});
 

@@ -16,44 +16,61 @@
 namespace mq {
 
 struct Progress {
-  std::int64_t bytes_done = 0;   // of input tensors
+  std::int64_t bytes_done = 0;  // of input tensors
   std::int64_t bytes_total = 0;
-  std::string_view tensor;       // one being worked on
+  std::string_view tensor;  // one being worked on
 };
 
 struct StepReport {
   std::string id;
-  ErrorStats error;    // of quantized steps; numel 0 for others
+  ErrorStats error;           // of quantized steps; numel 0 for others
   NonfiniteCounts nonfinite;  // of quantized steps, if Recipe::allow_nan
-  std::string digest;  // of the input's stored bytes: "xxh3-128:HEX" or "sha256:HEX", empty for dropped steps
+  std::string digest;         // of the input's stored bytes: "xxh3-128:HEX" or "sha256:HEX", empty for dropped steps
 
   bool operator==(const StepReport&) const = default;
 };
 
 struct ConvertOptions {
   // Called now and then, from any thread but never from two at a time. Returning false cancels.
-  std::function<bool(const Progress&)> progress;
-  // Called when a step is complete, in the order of the plan and from the thread that called convert().
-  std::function<void(const Step&, const StepReport&)> step_done;
+  std::function<bool(const Progress&)> progress = {};
+  // Called when a step is complete, from the thread that called convert(): first for what is resumed or reused, then in
+  // the order of the plan.
+  std::function<void(const Step&, const StepReport&)> step_done = {};
+  // An earlier output, with its quantization_metadata.json beside it. Quantized tensors whose input has the digest and
+  // whose encoding is the one written there are copied from it instead of made again; that its bytes are what was
+  // written is taken for granted (validate() looks).
+  const Checkpoint* reuse = nullptr;
+  // Of a writer that is resumed: after so many bytes of output, or ten seconds, what was written is made durable and
+  // noted.
+  std::int64_t journal_bytes = std::int64_t{1} << 30;
 };
 
 struct Report {
-  std::vector<StepReport> steps;  // one for each step of the plan
-  ErrorStats total;               // over all quantized steps
+  std::vector<StepReport> steps;      // one for each step of the plan
+  ErrorStats total;                   // over all quantized steps
   std::vector<std::string> warnings;  // tensors below 10 dB
   std::int64_t output_bytes = 0;      // on disk: CheckpointWriter::size_bytes()
+  std::int64_t resumed = 0;           // steps whose bytes an earlier, unfinished run had written
+  std::int64_t reused = 0;            // steps whose bytes were copied from ConvertOptions::reuse
+  std::vector<std::string> notes;     // what of the unfinished run was not used, and why
 };
 
-// Runs the plan: begins the writer, writes every tensor and quantization_metadata.json, finishes the writer.
-// The bytes written depend on input and plan only, not on the executor, the instruction set or the machine.
+// Runs the plan: begins the writer, writes every tensor and quantization_metadata.json, finishes the writer. A writer
+// made with CreateOptions::resume goes on with what an earlier run of the same plan on the same input has left, and
+// ends with the bytes of a run that was not interrupted; if this run fails, it leaves what it has done for the next
+// one. The bytes written depend on input and plan only, not on the executor, the instruction set or the machine.
 // Throws: Numeric naming tensor and count (NaN or infinity in a tensor to quantize unless the recipe allows them,
-// overflow of a cast), Io, Corrupt, Cancelled. Nothing is left under the output's name then.
+// overflow of a cast), Io, Corrupt (also if a file of the input has changed since it was opened), Cancelled. Nothing is
+// left under the output's name then. Usage if the unfinished run was another one (the message says what differs), or if
+// `reuse` cannot be used.
 Report convert(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter& writer, Executor& executor,
                const ConvertOptions& options = {});
 
 // The text of quantization_metadata.json: schema version, recipe with every default spelled out, spec, error and digest
 // of each tensor. Holds no time, host, path or thread count: equal inputs and options give equal text.
 std::string quantization_metadata(const Plan& plan, const Report& report);
+// What its size will be at most, whatever the data.
+std::int64_t quantization_metadata_bytes(const Plan& plan);
 
 // Reads the range of every float tensor.
 // Throws: Numeric on NaN or infinity, Io, Corrupt.

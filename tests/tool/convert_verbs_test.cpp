@@ -110,19 +110,6 @@ TEST_CASE("long plans are summed up unless every line is asked for") {
   CHECK(contains(long_plan.out, "blocks.3.pw.weight"));
 }
 
-TEST_CASE("the bytes written do not depend on the number of threads") {
-  const TempDir dir;
-  for (const char* threads : {"1", "2", "7"}) {
-    must_run({"quantize", kCnn, (dir / (std::string("out") + threads + ".safetensors")).string(), "--threads", threads,
-              "--scheme", "int4:g16:asym", "--if-indivisible", "channel"});
-  }
-  const std::string first = read_file(dir / "out1.safetensors");
-  CHECK(read_file(dir / "out2.safetensors") == first);
-  CHECK(read_file(dir / "out7.safetensors") == first);
-  CHECK(read_file(dir / "out7.safetensors.quantization_metadata.json") ==
-        read_file(dir / "out1.safetensors.quantization_metadata.json"));
-}
-
 TEST_CASE("dequantize gives back floats under the original names and shapes") {
   const TempDir dir;
   const std::string quantized = (dir / "q.safetensors").string();

@@ -20,14 +20,16 @@ namespace mq::test {
 
 struct Outcome {
   int exit_code = -1;  // -1: ended by a signal
+  int signal = 0;
   std::string out;
   std::string err;
 };
 
 class RunningTool {
  public:
-  // stdout goes to stdout_path if one is given.
-  explicit RunningTool(const std::vector<std::string>& arguments, const std::string& stdout_path = {})
+  // stdout goes to stdout_path if one is given; `environment` ("NAME=VALUE") is added to that of this process.
+  explicit RunningTool(const std::vector<std::string>& arguments, const std::string& stdout_path = {},
+                       std::vector<std::string> environment = {})
       : out_(stdout_path.empty() ? (folder_ / "out").string() : stdout_path), err_((folder_ / "err").string()) {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
@@ -40,7 +42,11 @@ class RunningTool {
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
-    const int problem = posix_spawn(&process_, MQ_CONVERT, &actions, nullptr, argv.data(), environ);
+    std::vector<char*> envp;
+    for (std::string& variable : environment) envp.push_back(variable.data());
+    for (char** variable = environ; *variable != nullptr; ++variable) envp.push_back(*variable);
+    envp.push_back(nullptr);
+    const int problem = posix_spawn(&process_, MQ_CONVERT, &actions, nullptr, argv.data(), envp.data());
     posix_spawn_file_actions_destroy(&actions);
     if (problem != 0) throw std::runtime_error("cannot start " MQ_CONVERT);
   }
@@ -53,6 +59,7 @@ class RunningTool {
     }
     Outcome outcome;
     if (WIFEXITED(status)) outcome.exit_code = WEXITSTATUS(status);
+    if (WIFSIGNALED(status)) outcome.signal = WTERMSIG(status);
     if (std::filesystem::is_regular_file(out_)) outcome.out = read_file(out_);
     outcome.err = read_file(err_);
     return outcome;

@@ -153,6 +153,9 @@ void check_paths(const Options& options, const std::string& hint) {
   const bool converts = options.verb <= Verb::Convert;
   const bool batch = options.verb == Verb::Batch;
   if (options.in.empty()) throw missing(compares ? "ORIGINAL" : converts ? "IN" : batch ? "LIST" : "FILE", hint);
+  if (converts && options.journal_bytes && !options.resume) {
+    throw Error({.code = ErrorCode::Usage, .message = "--journal-every goes with --resume", .hint = hint});
+  }
   if (!options.out.empty()) return;
   if (batch) throw missing("--out", hint);
   if (compares) throw missing("QUANTIZED", hint);

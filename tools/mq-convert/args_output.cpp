@@ -31,6 +31,17 @@ void add_output_options(CLI::App& app, Options& options) {
            "print the plan, the exact size, and what it takes of disk, memory and time; write nothing",
            options.dry_run);
   add_layout_options(app, options);
+  add_flag(app, kOutput, "--resume",
+           "keep what is done in OUT.partial if the run ends early, however it ends, and go on with what is there",
+           options.resume);
+  add_value(app, kOutput, "--journal-every", "SIZE",
+            "with --resume: how much is written before it is noted as done (default 1GiB, and at least every 10 s)",
+            [&](const std::string& text) { options.journal_bytes = parse_bytes("--journal-every", text); });
+  if (options.verb == Verb::Quantize) {
+    add_value(app, kOutput, "--reuse", "OLD",
+              "an earlier output: tensors of the same input and encoding are copied from it instead of made again",
+              [&](const std::string& text) { options.reuse = text; });
+  }
   add_sync_option(app, options);
 }
 

@@ -7,8 +7,11 @@ Conversion plan_conversion(const Options& options) {
   conversion.target = choose_target(options, *conversion.input);
   const Target& target = conversion.target;
   if (!target.path.empty()) {
-    conversion.writer =
-        create_checkpoint(target.path, target.format, {.overwrite = options.overwrite, .sync = options.sync});
+    conversion.writer = create_checkpoint(target.path, target.format,
+                                          {.overwrite = options.overwrite,
+                                           .sync = options.sync,
+                                           .resume = options.resume && !options.dry_run,
+                                           .inputs = files_of(*conversion.input)});
   }
   Recipe recipe = options.recipe;
   recipe.format = target.format;

@@ -48,16 +48,21 @@ int run_conversion(const Options& options, Console& console) {
   require_disk_space(conversion.cost);
   const double begin = log.seconds();
   ProgressLine line(!console.json() && !log.enabled());
-  const ConvertOptions watch{.progress =
-                                 [&](const Progress& progress) {
-                                   line.show(progress);
-                                   log.progress(progress);
-                                   return stop_signal() == 0;
-                                 },
-                             .step_done = [&](const Step& step, const StepReport& report) { log.step(step, report); }};
-  const Report report = convert(*conversion.input, plan, *conversion.writer, workers.executor, watch);
+  const std::unique_ptr<Checkpoint> old = options.reuse.empty() ? nullptr : open_checkpoint(options.reuse);
+  ConvertOptions how{.progress =
+                         [&](const Progress& progress) {
+                           line.show(progress);
+                           log.progress(progress);
+                           return stop_signal() == 0;
+                         },
+                     .step_done = [&](const Step& step, const StepReport& report) { log.step(step, report); },
+                     .reuse = old.get()};
+  if (options.journal_bytes) how.journal_bytes = *options.journal_bytes;
+  const Report report = run_or_say_how_to_continue(options, conversion.target, [&] {
+    return convert(*conversion.input, plan, *conversion.writer, workers.executor, how);
+  });
   line.clear();
-  const Result result{plan, report, conversion.target.path, log.seconds() - begin};
+  const Result result{plan, report, conversion.target.path, options, log.seconds() - begin};
   if (console.json()) console.show("cost", conversion.cost);
   console.show("result", result);
   log_result(log, result);

@@ -1,6 +1,7 @@
 // What the command line asked for: plain values.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -24,6 +25,9 @@ struct Options {
   bool overwrite = false;
   bool sync = true;
   bool dry_run = false;
+  bool resume = false;
+  std::optional<std::int64_t> journal_bytes = {};  // with resume: between two notes
+  std::filesystem::path reuse = {};                // an earlier output
 
   int jobs = 0;                                 // batch: models at a time; 0: a few
   std::optional<std::int64_t> max_memory = {};  // batch: bytes of all conversions together

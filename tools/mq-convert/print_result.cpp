@@ -90,6 +90,22 @@ std::string summary(const Result& result) {
          "/s of input\n";
 }
 
+// What did not have to be done.
+std::string saved_work(const Result& result) {
+  const Report& report = result.report;
+  std::string text;
+  if (result.options.resume) {
+    for (const std::string& note : report.notes) text += "note: " + printable(note) + '\n';
+    text += "resumed: " + plural(report.resumed, "tensor") + " of " + std::to_string(result.plan.steps.size()) +
+            " had been written before\n";
+  }
+  if (!result.options.reuse.empty()) {
+    text += "reused: " + plural(report.reused, "quantized tensor") + " of " +
+            printable(result.options.reuse.string(), 4096) + '\n';
+  }
+  return text;
+}
+
 std::string loads_in_line(const Plan& plan) {
   if (plan.recipe.task != Recipe::Task::Quantize) return {};
   const bool quantizes =
@@ -120,7 +136,7 @@ json::Value to_json(const NonfiniteCounts& counts) {
 
 std::string to_text(const Result& result, const Style& style) {
   std::string text = error_table(result, style.verbose);
-  text += warnings(result) + nonfinite_line(result) + summary(result);
+  text += warnings(result) + nonfinite_line(result) + saved_work(result) + summary(result);
   text += "wrote: " + printable(result.path.string(), 4096) + ", " + human_bytes(result.report.output_bytes) + " (" +
           human_count(result.report.output_bytes) + " bytes)\n";
   return text + loads_in_line(result.plan);
@@ -144,6 +160,9 @@ json::Value to_json(const Result& result) {
   value.set("total", result.report.total.numel > 0 ? to_json(result.report.total) : json::Value());
   value.set("tensors", std::move(tensors));
   value.set("warnings", string_array(result.report.warnings));
+  value.set("resumed", result.report.resumed);
+  value.set("reused", result.report.reused);
+  value.set("notes", string_array(result.report.notes));
   return value;
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "formats/format.hpp"
@@ -74,6 +75,11 @@ bool contains(const fs::path& folder, const fs::path& path) {
   return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first == folder.end();
 }
 
+bool is_empty_folder(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(path, error) && fs::is_empty(path, error);
+}
+
 [[noreturn]] void refuse(const fs::path& out, std::string message) {
   throw Error({.code = ErrorCode::Usage,
                .message = std::move(message),
@@ -81,17 +87,13 @@ bool contains(const fs::path& folder, const fs::path& path) {
                .hint = "the input is never modified: choose another OUT"});
 }
 
-// Compared by device and inode too: another name for the same file is the same file.
+// What the writer cannot know: the folder that was opened, and its name. It refuses the files itself.
 void refuse_input(const fs::path& out, const Checkpoint& input) {
   std::error_code error;
   const fs::path real = resolved(out);
   const fs::path whole = resolved(input.path());
   if (real == whole || fs::equivalent(out, input.path(), error)) refuse(out, "the output is the input");
   if (fs::is_directory(input.path(), error) && contains(whole, real)) refuse(out, "the output lies in the input");
-  for (const fs::path& file : input.files()) {
-    if (fs::equivalent(out, file, error)) refuse(out, "the output is a file of the input");
-    if (contains(real, resolved(file))) refuse(out, "the output is a directory that holds the input");
-  }
 }
 
 }  // namespace
@@ -104,7 +106,7 @@ Target choose_target(const Options& options, const Checkpoint& input) {
     return {{}, fs::is_directory(input.path(), error) ? "hf_safetensors" : "safetensors"};
   }
   refuse_input(options.out, input);
-  if (!options.overwrite && fs::exists(options.out, error)) {
+  if (!options.overwrite && fs::exists(options.out, error) && !is_empty_folder(options.out)) {
     throw Error({.code = ErrorCode::Io,
                  .message = "exists already",
                  .file = options.out.string(),
@@ -118,6 +120,27 @@ Target choose_target(const Options& options, const Checkpoint& input) {
   if (target.format.empty()) target.format = chosen ? options.recipe.format : "hf_safetensors";
   require_writable(target);
   return target;
+}
+
+Report run_or_say_how_to_continue(const Options& options, const Target& target,
+                                  const std::function<Report()>& conversion) {
+  try {
+    return conversion();
+  } catch (const Error& error) {
+    ErrorDetails details = error.details();
+    fs::path partial = resolved(target.path);
+    partial += ".partial";
+    std::error_code unknown;
+    if (!options.resume || !details.hint.empty() || !fs::exists(partial, unknown)) throw;
+    details.hint = "the same command goes on with what is kept in " + partial.string();
+    throw Error(std::move(details));
+  }
+}
+
+std::vector<fs::path> files_of(const Checkpoint& input) {
+  std::vector<fs::path> files = input.files();
+  for (const Asset& asset : input.assets()) files.push_back(asset.path);
+  return files;
 }
 
 }  // namespace mq::tool

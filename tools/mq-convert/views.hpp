@@ -19,6 +19,7 @@
 #include "src/recipe.hpp"
 #include "tools/mq-convert/cost.hpp"
 #include "tools/mq-convert/inspect.hpp"
+#include "tools/mq-convert/options.hpp"
 #include "tools/mq-convert/schemes.hpp"
 
 namespace mq::tool {
@@ -55,6 +56,7 @@ struct Result {
   const Plan& plan;
   const Report& report;
   std::filesystem::path path;
+  const Options& options;
   double seconds = 0;  // that the conversion took, from the first byte read to the last name taken
 };
 

@@ -1,0 +1,34 @@
+// OUT.partial: the folder in which an output is built that may be continued after its process has ended. One process at
+// a time has it.
+#pragma once
+
+#include <filesystem>
+
+namespace mq::io {
+
+class PartialFolder {
+ public:
+  // Beside `target`, links followed. Throws: Io as resolve_target().
+  explicit PartialFolder(const std::filesystem::path& target);
+  ~PartialFolder();
+  PartialFolder(const PartialFolder&) = delete;
+  PartialFolder& operator=(const PartialFolder&) = delete;
+
+  const std::filesystem::path& path() const noexcept { return path_; }
+  // Where the output itself is built.
+  std::filesystem::path output() const { return path_ / "output"; }
+
+  // Makes the folder if it is not there, and locks it until remove() or the end of this object. Once is enough.
+  // Throws: Io, also if another process has it.
+  void open();
+  // Removes the folder with all that is in it. Throws: Io.
+  void remove();
+
+ private:
+  bool lock();
+
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+};
+
+}  // namespace mq::io

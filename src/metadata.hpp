@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "mq/convert.hpp"
+#include "src/json.hpp"
+
+namespace mq {
+
+inline constexpr std::string_view kReportName = "quantization_metadata.json";
+inline constexpr std::uint64_t kMaxReportBytes =
+    1 << 30;  // a few hundred bytes a tensor, of which there may be a million
+
+// The entry of a step in quantization_metadata.json.
+json::Value step_value(const Plan& plan, const Step& step, const StepReport& report);
+
+}  // namespace mq
