@@ -1,4 +1,4 @@
-# Third-party packages: header-only ones but for zlib and Google Benchmark, each included from one part of the tree alone
+# Third-party packages: header-only ones but for zlib, yaml-cpp and Google Benchmark, each included from one part of the tree alone
 # (tests/rules keeps it so) and none of them by the public headers.
 
 # mq_package(<name> <header> <Debian package>)
@@ -53,4 +53,18 @@ function(mq_use_zlib target)
   target_link_libraries(${target} PRIVATE ${MQ_zlib_LIBRARY})
   set_property(GLOBAL APPEND PROPERTY MQ_ABSORBED_LIBRARIES ${MQ_zlib_LIBRARY})
   set(MQ_HAS_ZLIB TRUE PARENT_SCOPE)
+endfunction()
+
+# Links yaml-cpp, the static library, into a program if it is on this machine. Sets MQ_HAS_YAML.
+function(mq_use_yaml target)
+  find_path(MQ_yaml_INCLUDE_DIR yaml-cpp/yaml.h DOC "Folder that holds yaml-cpp/yaml.h")
+  find_library(MQ_yaml_LIBRARY libyaml-cpp.a DOC "Static library of yaml-cpp")
+  mark_as_advanced(MQ_yaml_INCLUDE_DIR MQ_yaml_LIBRARY)
+  if(NOT MQ_yaml_INCLUDE_DIR OR NOT MQ_yaml_LIBRARY)
+    message(STATUS "No yaml-cpp (on Debian: apt-get install libyaml-cpp-dev): recipes in YAML will be refused by name")
+    return()
+  endif()
+  target_include_directories(${target} SYSTEM PRIVATE ${MQ_yaml_INCLUDE_DIR})
+  target_link_libraries(${target} PRIVATE ${MQ_yaml_LIBRARY})
+  set(MQ_HAS_YAML TRUE PARENT_SCOPE)
 endfunction()

@@ -86,9 +86,9 @@ class Engine {
         plan_(plan),
         writer_(writer),
         executor_(executor),
+        options_(options),
         meter_(meter),
         resumption_(resumption),
-        reuse_(options.reuse),
         max_batch_bytes_(resumption ? options.journal_bytes : std::numeric_limits<std::int64_t>::max()),
         done_(plan.steps.size(), false) {}
 
@@ -97,9 +97,11 @@ class Engine {
     report.steps.resize(plan_.steps.size());
     if (resumption_) resumption_->restore(report, done_);
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
-      if (done_[i]) meter_.add(plan_.steps[i].input_bytes, plan_.steps[i].id);
+      if (!done_[i]) continue;
+      if (options_.step_done) options_.step_done(plan_.steps[i], report.steps[i]);
+      meter_.add(plan_.steps[i].input_bytes, plan_.steps[i].id);
     }
-    if (reuse_) take_from_old(report);
+    if (options_.reuse) take_from_old(report);
     for (std::size_t next = 0; next < plan_.steps.size();) next = run_batch(next, report);
     if (resumption_) resumption_->commit();
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
@@ -115,11 +117,12 @@ class Engine {
   void finish_step(std::size_t index, StepReport step_report, Report& report) {
     report.steps[index] = std::move(step_report);
     if (resumption_) resumption_->add(index, report.steps[index]);
+    if (options_.step_done) options_.step_done(plan_.steps[index], report.steps[index]);
   }
 
   // What an earlier output has is copied.
   void take_from_old(Report& report) {
-    const Reuse reuse(*reuse_, plan_);
+    const Reuse reuse(*options_.reuse, plan_);
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
       if (done_[i] || !reuse.may_hold(i)) continue;
       std::optional<StepReport> copied = reuse.copy(i, checkpoint_, writer_, executor_);
@@ -179,9 +182,9 @@ class Engine {
   const Plan& plan_;
   CheckpointWriter& writer_;
   Executor& executor_;
+  const ConvertOptions& options_;
   ProgressMeter& meter_;
   Resumption* resumption_;
-  const Checkpoint* reuse_;
   std::int64_t max_batch_bytes_;
   std::vector<bool> done_;
   ScratchPool pool_;

@@ -24,6 +24,13 @@ json::Value error_value(const ErrorStats& error) {
   return out;
 }
 
+json::Value nonfinite_value(const NonfiniteCounts& counts) {
+  json::Value out;
+  out.set("nan", counts.nan);
+  out.set("infinite", counts.infinite);
+  return out;
+}
+
 // From which those of several tensors follow.
 json::Value sums_value(const ErrorStats& error) {
   json::Value out;
@@ -58,6 +65,7 @@ json::Value step_value(const Plan& plan, const Step& step, const StepReport& rep
     json::Value error = error_value(report.error);
     error.set("sums", sums_value(report.error));
     out.set("error", std::move(error));
+    if (report.nonfinite.total() > 0) out.set("nonfinite", nonfinite_value(report.nonfinite));
   }
   json::Array outputs;
   for (const std::size_t index : step.outputs) outputs.emplace_back(plan.layout.tensors[index].name);

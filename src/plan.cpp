@@ -89,6 +89,7 @@ void add_notes(Plan& plan) {
 
 Plan make_plan(const Source& source, const Recipe& recipe, const Analysis& analysis) {
   require_sane_size(source, recipe.limits);
+  if (recipe.format == kAutoFormat) throw Error(ErrorCode::Usage, "the recipe leaves the output's format open");
   Plan plan{.recipe = recipe, .source = source, .steps = make_steps(source, recipe, analysis)};
   OutputMaker maker(plan);
   for (Step& step : plan.steps) maker.add(step);

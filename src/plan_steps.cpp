@@ -69,7 +69,7 @@ class StepMaker {
         step.action = Step::Action::Drop;
         step.reason = "tied to " + source_.tensors[owner->second].info.name + " by config.json";
       } else if (decisions[i].spec) {
-        encode(step, *decisions[i].spec);
+        encode(step, decisions[i]);
       } else {
         keep(step);
       }
@@ -127,7 +127,9 @@ class StepMaker {
     if (target != tensor.info.dtype) step.reason += ", as " + std::string(to_string(target));
   }
 
-  void encode(Step& step, QuantSpec spec) {
+  // The decision is to quantize.
+  void encode(Step& step, const Decision& decision) {
+    QuantSpec spec = *decision.spec;
     require_encoder(spec);
     if (spec.codec == "float_cast") {
       // A tensor that already has the type is copied bit for bit.
@@ -142,25 +144,25 @@ class StepMaker {
     if (auto* channel = std::get_if<PerChannel>(&spec.granularity)) {
       if (step.kind == TensorKind::Conv1D || channel->axis == 0) *channel = channels_of(step.kind);
     }
-    if (!fit_group(step, spec)) return;
+    if (!fit_group(step, spec, decision.if_indivisible)) return;
     const Dialect& dialect = dialect_named(step.dialect);
-    spec.scale_dtype = recipe_.scale_dtype ? *recipe_.scale_dtype : dialect.scale_dtype(spec, tensor.info.dtype);
+    spec.scale_dtype = decision.scale_dtype ? *decision.scale_dtype : dialect.scale_dtype(spec, tensor.info.dtype);
     step.spec = spec;
     if (const auto it = analysis_.ranges.find(step.id); it != analysis_.ranges.end()) step.range = it->second;
   }
 
   // Applies --if-indivisible. Returns false if the tensor is kept instead.
-  bool fit_group(Step& step, QuantSpec& spec) {
+  bool fit_group(Step& step, QuantSpec& spec, IfIndivisible if_indivisible) {
     const auto* group = std::get_if<PerGroup>(&spec.granularity);
     if (!group) return true;
     const std::int64_t cols = matrix_shape(encoded_shape(step, source_), step.leading_dims).cols;
     if (cols % group->group_size == 0) return true;
-    if (recipe_.if_indivisible == IfIndivisible::Channel) {
+    if (if_indivisible == IfIndivisible::Channel) {
       step.reason += ", by channel: " + std::to_string(group->group_size) + " does not divide " + std::to_string(cols);
       spec.granularity = channels_of(step.kind);
       return true;
     }
-    if (recipe_.if_indivisible == IfIndivisible::Error) {
+    if (if_indivisible == IfIndivisible::Error) {
       indivisible_.add(step.id, cols, group->group_size);
       return false;
     }

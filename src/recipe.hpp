@@ -1,6 +1,6 @@
 #pragma once
 
-#include "mq/plan.hpp"
+#include "mq/recipe.hpp"
 #include "src/json.hpp"
 
 namespace mq {

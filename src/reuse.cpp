@@ -53,6 +53,13 @@ std::optional<ErrorStats> error_of(const json::Value& entry, std::int64_t numel)
                     .numel = numel};
 }
 
+NonfiniteCounts nonfinite_of(const json::Value& entry) {
+  const json::Value* const counts = entry.find("nonfinite");
+  if (counts == nullptr) return {};
+  return {.nan = static_cast<std::int64_t>(number(*counts, "nan")),
+          .infinite = static_cast<std::int64_t>(number(*counts, "infinite"))};
+}
+
 // Whether both describe the same encoding of a tensor of the same kind under the same names.
 bool is_same_encoding(const json::Value& a, const json::Value& b) {
   constexpr std::string_view kDeciding[] = {"name",        "action",          "kind",     "dtype", "shape", "spec",
@@ -105,7 +112,10 @@ Reuse::Reuse(const Checkpoint& old, const Plan& plan) : old_(old), plan_(plan), 
     const std::optional<ErrorStats> error = error_of(*entry->second, input.info.numel());
     const json::Value* const digest = entry->second->find("digest");
     if (!error || digest == nullptr || digest->as_string() == nullptr) continue;
-    Found found{.report = {.id = step.id, .error = *error, .digest = *digest->as_string()}, .stored = {}};
+    const NonfiniteCounts nonfinite = nonfinite_of(*entry->second);
+    if (nonfinite.total() > 0 && !plan.recipe.allow_nan) continue;
+    Found found{.report = {.id = step.id, .error = *error, .nonfinite = nonfinite, .digest = *digest->as_string()},
+                .stored = {}};
     for (const std::size_t output : step.outputs) {
       const TensorInfo& wanted = plan.layout.tensors[output];
       const std::optional<std::size_t> at = old.find(wanted.name);

@@ -17,7 +17,7 @@ constexpr double kMaxUnknownShare = 0.05;
 struct Selector {
   Pattern pattern;
   std::string option;
-  std::optional<QuantSpec> spec;
+  const Rule* rule = nullptr;  // that has the pattern, if one has
   bool matched = false;
 
   bool matches(const LogicalTensor& tensor, TensorKind kind) {
@@ -29,7 +29,7 @@ struct Selector {
 
 std::vector<Selector> selectors(const std::vector<std::string>& patterns, const char* option) {
   std::vector<Selector> out;
-  for (const std::string& text : patterns) out.push_back({Pattern(text), option, std::nullopt, false});
+  for (const std::string& text : patterns) out.push_back({Pattern(text), option});
   return out;
 }
 
@@ -44,7 +44,7 @@ Selector* first_match(std::vector<Selector>& all, const LogicalTensor& tensor, T
 
 void require_all_matched(const std::vector<Selector>& all) {
   for (const Selector& selector : all) {
-    if (selector.matched) continue;
+    if (selector.matched || (selector.rule && selector.rule->optional)) continue;
     throw Error(
         {.code = ErrorCode::Usage,
          .message = "pattern '" + printable(selector.pattern.text()) + "' of " + selector.option + " matches no tensor",
@@ -121,22 +121,22 @@ std::vector<Decision> select(const Source& source, const Recipe& recipe) {
   std::vector<Selector> include = selectors(recipe.include, "--include");
   std::vector<Selector> exclude = selectors(recipe.exclude, "--exclude");
   std::vector<Selector> rules;
-  for (const Rule& rule : recipe.rules) rules.push_back({Pattern(rule.pattern), "--rule", rule.spec, false});
+  for (const Rule& rule : recipe.rules) rules.push_back({Pattern(rule.pattern), "--rule", &rule});
 
   std::vector<Decision> decisions;
   decisions.reserve(kinds.size());
   for (std::size_t i = 0; i < kinds.size(); ++i) {
     const LogicalTensor& tensor = source.tensors[i];
     const Selector* excluded = first_match(exclude, tensor, kinds[i]);
-    const Selector* rule = first_match(rules, tensor, kinds[i]);
+    const Selector* ruled = first_match(rules, tensor, kinds[i]);
     const Selector* included = first_match(include, tensor, kinds[i]);
     const Selector* wanted = first_match(only, tensor, kinds[i]);
     Decision decision{.kind = kinds[i]};
     if (excluded) {
       decision.reason = "kept: --exclude " + excluded->pattern.text();
-    } else if (rule) {
-      decision.spec = rule->spec;
-      decision.reason = (rule->spec ? "--rule " : "kept: --rule ") + rule->pattern.text();
+    } else if (ruled) {
+      decision.spec = ruled->rule->spec;
+      decision.reason = (decision.spec ? "--rule " : "kept: --rule ") + ruled->pattern.text();
     } else if (included) {
       decision.spec = recipe.scheme;
       decision.reason = "--include " + included->pattern.text();
@@ -149,6 +149,9 @@ std::vector<Decision> select(const Source& source, const Recipe& recipe) {
       decision.reason = "kept: " + std::string(to_string(tensor.info.dtype)) + " (although " + decision.reason + ")";
       decision.spec.reset();
     }
+    const Rule* rule = ruled && !excluded ? ruled->rule : nullptr;
+    decision.scale_dtype = rule && rule->scale_dtype ? rule->scale_dtype : recipe.scale_dtype;
+    decision.if_indivisible = rule && rule->if_indivisible ? *rule->if_indivisible : recipe.if_indivisible;
     decisions.push_back(std::move(decision));
   }
   for (const auto* all : {&only, &include, &exclude, &rules}) require_all_matched(*all);

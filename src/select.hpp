@@ -13,6 +13,9 @@ struct Decision {
   TensorKind kind = TensorKind::Unknown;
   std::optional<QuantSpec> spec;  // empty: keep
   std::string reason;
+  // Of the rule that decided, else of the recipe.
+  std::optional<DType> scale_dtype;
+  IfIndivisible if_indivisible = IfIndivisible::Error;
 };
 
 // One decision per tensor of the source.

@@ -38,6 +38,7 @@ StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& ste
   tiles_left_ = grid_.count();
   digests_.resize(static_cast<std::size_t>(grid_.count()));
   errors_.resize(step.quantizes() ? digests_.size() : 0);
+  excluded_.resize(request_.allow_nonfinite ? errors_.size() : 0);
 }
 
 void StepRun::prepare_encode() {
@@ -54,6 +55,7 @@ void StepRun::prepare_encode() {
   const MatrixShape stored = transposed_ ? MatrixShape{matrix.cols, matrix.rows} : matrix;
   const bool packs_down = std::any_of(outputs_.begin(), outputs_.end(), [](const auto& o) { return o.packed_down; });
   std::int64_t quantum = packs_down || transposed_ || tensor_.spec ? kPackedQuantum : 1;
+  request_.allow_nonfinite = plan_.recipe.allow_nan;
   request_.two_pass = request_.two_pass || transposed_ || rows_too_long(matrix, quantum);
   const bool parts_of_rows = request_.two_pass || step_.spec.codec == "float_cast";
 
@@ -108,7 +110,7 @@ void StepRun::settle() {
 void StepRun::refuse_bad_values() const {
   if (step_.action != Step::Action::Encode) return;
   // A cast keeps NaN and infinity; a code has no place for them.
-  const std::int64_t nonfinite = step_.quantizes() ? nonfinite_.load() : 0;
+  const std::int64_t nonfinite = step_.quantizes() && !request_.allow_nonfinite ? nonfinite_.load() : 0;
   require_encodable({.nonfinite = nonfinite, .overflow = overflow_.load()}, step_.spec, step_.id);
 }
 
@@ -117,6 +119,7 @@ StepReport StepRun::report() const {
   if (step_.action == Step::Action::Drop) return report;
   refuse_bad_values();
   for (const ErrorStats& error : errors_) report.error.add(error);
+  for (const NonfiniteCounts& counts : excluded_) report.nonfinite.add(counts);
   std::vector<ChunkDigest> chunks;
   for (const auto& tile : digests_) chunks.insert(chunks.end(), tile.begin(), tile.end());
   report.digest = digest_text(digest_kind_, chunks);

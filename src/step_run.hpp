@@ -22,6 +22,7 @@ struct WorkerScratch {
   std::vector<std::byte> bytes;
   std::vector<float> values;
   std::vector<float> decoded;
+  std::vector<float> finite;  // the values, where some are not
   std::vector<std::vector<std::byte>> parts;
   std::vector<std::span<std::byte>> spans;  // where the tile's parts go
   std::vector<std::uint32_t> words;
@@ -52,7 +53,8 @@ class StepRun {
   void prepare_encode();
   void copy(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
   void encode(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
-  void encode_band(const Tile& band, const Tile& tile, const float* x, WorkerScratch& scratch, ErrorStats& error);
+  void encode_band(const Tile& band, const Tile& tile, const float* x, WorkerScratch& scratch, ErrorStats& error,
+                   NonfiniteCounts& excluded);
   // Reads a stored tile and calls f(band, values) for the bands of the matrix that it is.
   template <class F>
   void for_each_band(const Tile& tile, std::int64_t index, WorkerScratch& scratch, bool digest, F&& f);
@@ -88,6 +90,7 @@ class StepRun {
 
   std::vector<std::vector<ChunkDigest>> digests_;  // by tile
   std::vector<ErrorStats> errors_;                 // by tile
+  std::vector<NonfiniteCounts> excluded_;          // by tile, if they are allowed
   std::atomic<std::int64_t> nonfinite_ = 0;
   std::atomic<std::int64_t> overflow_ = 0;
 };

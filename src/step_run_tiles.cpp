@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "mq/pack.hpp"
+#include "src/nonfinite.hpp"
 #include "src/pack_down.hpp"
 #include "src/step_run.hpp"
 
@@ -107,9 +108,11 @@ void StepRun::encode(const Tile& stored, std::int64_t index, WorkerScratch& scra
                            : sized(scratch.parts[p], bytes);
   }
   ErrorStats error;
+  NonfiniteCounts excluded;
   for_each_band(stored, index, scratch, !observes_,
-                [&](const Tile& band, const float* x) { encode_band(band, tile, x, scratch, error); });
+                [&](const Tile& band, const float* x) { encode_band(band, tile, x, scratch, error, excluded); });
   if (step_.quantizes()) errors_[static_cast<std::size_t>(index)] = error;
+  if (request_.allow_nonfinite && step_.quantizes()) excluded_[static_cast<std::size_t>(index)] = excluded;
   for (std::size_t o = 0; o < outputs_.size(); ++o) {
     const std::size_t p = part_of(outputs_[o]);
     if (p == parts_.size() || !parts_[p].tiled || is_held(parts_[p])) continue;
@@ -118,8 +121,8 @@ void StepRun::encode(const Tile& stored, std::int64_t index, WorkerScratch& scra
   if (tiles_left_.fetch_sub(1) == 1) write_held(scratch.words);
 }
 
-void StepRun::encode_band(const Tile& band, const Tile& tile, const float* x, WorkerScratch& scratch,
-                          ErrorStats& error) {
+void StepRun::encode_band(const Tile& band, const Tile& tile, const float* x, WorkerScratch& scratch, ErrorStats& error,
+                          NonfiniteCounts& excluded) {
   const Codec& codec = codec_of(step_.spec);
   std::vector<std::span<std::byte>> spans(parts_.size());
   for (std::size_t p = 0; p < parts_.size(); ++p) {
@@ -129,7 +132,9 @@ void StepRun::encode_band(const Tile& band, const Tile& tile, const float* x, Wo
                                         static_cast<std::size_t>(band.rows) * row_bytes);
   }
   const bool whole_rows = band.cols == request_.layout.matrix.cols;
-  const bool measured = step_.quantizes() && whole_rows && codec.measures != nullptr && codec.measures(request_);
+  // What is not finite has no part in errors: found out below.
+  const bool measured = step_.quantizes() && whole_rows && !request_.allow_nonfinite && codec.measures != nullptr &&
+                        codec.measures(request_);
   count(codec.encode(*state_, band, x, spans, measured ? &error : nullptr));
   if (measured || !step_.quantizes()) return;
 
@@ -139,6 +144,9 @@ void StepRun::encode_band(const Tile& band, const Tile& tile, const float* x, Wo
   }
   float* const decoded = sized(scratch.decoded, band.rows * band.cols);
   codec.decode(request_, band, filled, decoded);
+  if (request_.allow_nonfinite) {
+    x = exclude_nonfinite(x, decoded, band.rows * band.cols, scratch.finite, excluded);
+  }
   for (std::int64_t r = 0; r < band.rows; ++r) {
     error.add(measure(x + r * band.cols, decoded + r * band.cols, 1, band.cols));
   }

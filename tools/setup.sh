@@ -5,7 +5,7 @@
 #   --with-cross   compiler and emulator for 64-bit Arm
 set -euo pipefail
 
-packages=(cmake ninja-build g++ binutils nlohmann-json3-dev libxsimd-dev libxxhash-dev libeigen3-dev libcli11-dev
+packages=(cmake ninja-build g++ binutils nlohmann-json3-dev libxsimd-dev libxxhash-dev libeigen3-dev libcli11-dev libyaml-cpp-dev
   doctest-dev libbenchmark-dev zlib1g-dev)
 for argument in "$@"; do
   case $argument in

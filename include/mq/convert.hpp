@@ -21,9 +21,21 @@ struct Progress {
   std::string_view tensor;  // one being worked on
 };
 
+struct StepReport {
+  std::string id;
+  ErrorStats error;           // of quantized steps; numel 0 for others
+  NonfiniteCounts nonfinite;  // of quantized steps, if Recipe::allow_nan
+  std::string digest;         // of the input's stored bytes: "xxh3-128:HEX" or "sha256:HEX", empty for dropped steps
+
+  bool operator==(const StepReport&) const = default;
+};
+
 struct ConvertOptions {
   // Called now and then, from any thread but never from two at a time. Returning false cancels.
   std::function<bool(const Progress&)> progress = {};
+  // Called when a step is complete, from the thread that called convert(): first for what is resumed or reused, then in
+  // the order of the plan.
+  std::function<void(const Step&, const StepReport&)> step_done = {};
   // An earlier output, with its quantization_metadata.json beside it. Quantized tensors whose input has the digest and
   // whose encoding is the one written there are copied from it instead of made again; that its bytes are what was
   // written is taken for granted (validate() looks).
@@ -31,14 +43,6 @@ struct ConvertOptions {
   // Of a writer that is resumed: after so many bytes of output, or ten seconds, what was written is made durable and
   // noted.
   std::int64_t journal_bytes = std::int64_t{1} << 30;
-};
-
-struct StepReport {
-  std::string id;
-  ErrorStats error;    // of quantized steps; numel 0 for others
-  std::string digest;  // of the input's stored bytes: "xxh3-128:HEX" or "sha256:HEX", empty for dropped steps
-
-  bool operator==(const StepReport&) const = default;
 };
 
 struct Report {
@@ -55,9 +59,10 @@ struct Report {
 // made with CreateOptions::resume goes on with what an earlier run of the same plan on the same input has left, and
 // ends with the bytes of a run that was not interrupted; if this run fails, it leaves what it has done for the next
 // one. The bytes written depend on input and plan only, not on the executor, the instruction set or the machine.
-// Throws: Numeric naming tensor and count (NaN or infinity in a tensor to quantize, overflow of a cast), Io, Corrupt
-// (also if a file of the input has changed since it was opened), Cancelled. Nothing is left under the output's name
-// then. Usage if the unfinished run was another one (the message says what differs), or if `reuse` cannot be used.
+// Throws: Numeric naming tensor and count (NaN or infinity in a tensor to quantize unless the recipe allows them,
+// overflow of a cast), Io, Corrupt (also if a file of the input has changed since it was opened), Cancelled. Nothing is
+// left under the output's name then. Usage if the unfinished run was another one (the message says what differs), or if
+// `reuse` cannot be used.
 Report convert(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter& writer, Executor& executor,
                const ConvertOptions& options = {});
 

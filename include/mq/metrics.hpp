@@ -26,6 +26,20 @@ struct ErrorStats {
   double cosine() const noexcept;  // 1 if both are all zero, 0 if one is
 };
 
+// Values that are no numbers, where they are allowed.
+struct NonfiniteCounts {
+  std::int64_t nan = 0;
+  std::int64_t infinite = 0;
+
+  bool operator==(const NonfiniteCounts&) const = default;
+
+  std::int64_t total() const noexcept { return nan + infinite; }
+  void add(const NonfiniteCounts& other) noexcept {
+    nan += other.nan;
+    infinite += other.infinite;
+  }
+};
+
 // Statistics of y against x: float32 rows of equal length, `rows` of them, added row by row.
 ErrorStats measure(const float* x, const float* y, std::int64_t rows, std::int64_t cols);
 

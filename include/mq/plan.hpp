@@ -1,4 +1,5 @@
-// From what there is and what is wanted to what will be done: Recipe, Plan, make_plan. Plain values; thread-safe.
+// From what there is and what is wanted (mq/recipe.hpp) to what will be done: Plan, make_plan. Plain values;
+// thread-safe.
 //
 // A plan is a pure function of its arguments and reads no tensor: a dry run, the exact size of the output and the real
 // run are the same plan. Every tensor gets a step with a reason; nothing is skipped silently.
@@ -15,6 +16,7 @@
 #include "mq/checkpoint.hpp"
 #include "mq/observer.hpp"
 #include "mq/quant_spec.hpp"
+#include "mq/recipe.hpp"
 #include "mq/source.hpp"
 
 namespace mq {
@@ -37,44 +39,6 @@ enum class TensorKind {
   Unknown,
 };
 std::string_view to_string(TensorKind kind) noexcept;
-
-// PATTERN: a glob on the whole name (`*` crosses dots, `?`, `[abc]`), `re:REGEX` (found anywhere in the name), or
-// `kind:NAME` with a name of TensorKind in lower case.
-struct Rule {
-  std::string pattern;
-  std::optional<QuantSpec> spec;  // empty: keep
-
-  bool operator==(const Rule&) const = default;
-};
-// Parses "PATTERN=SPEC" or "PATTERN=keep". Throws: Usage.
-Rule parse_rule(std::string_view text);
-
-enum class IfIndivisible { Error, Keep, Channel };  // a group size that does not divide a row
-
-struct Recipe {
-  enum class Task { Quantize, Dequantize, Copy };
-  Task task = Task::Quantize;
-
-  QuantSpec scheme;                  // for what the rules do not decide
-  std::vector<std::string> only;     // if not empty, other tensors are kept
-  std::vector<std::string> include;  // quantized although they are kept by default
-  std::vector<std::string> exclude;  // kept, whatever else says
-  std::vector<Rule> rules;           // the first that matches decides
-  std::int64_t min_numel = 512;      // smaller tensors are kept by default
-  bool allow_unknown = false;        // large float tensors of no known kind may be kept
-  IfIndivisible if_indivisible = IfIndivisible::Error;
-  std::optional<DType> keep;         // type of float tensors that are not quantized; empty: their own
-  std::optional<DType> scale_dtype;  // empty: what the dialect says
-  std::optional<DType> dtype;        // of dequantized tensors; empty: that of the original
-  std::string dialect = "compressed_tensors";
-  std::string format = "safetensors";  // of the output: "safetensors" or "hf_safetensors"
-  // Tensor bytes of a file of a folder, at most, unless one tensor has more; empty: the files of the source.
-  std::optional<std::int64_t> max_shard_bytes;
-  bool sha256 = false;                 // digest with SHA-256 instead of XXH3-128
-  Limits limits = {};                  // of the size of the tensors and of the names written; changes no output
-
-  bool operator==(const Recipe&) const = default;
-};
 
 // Facts that need the data, gathered by analyse(). The common case needs none.
 struct Analysis {
@@ -123,7 +87,8 @@ struct Plan {
 
 // Throws: Usage naming the tensor or pattern: a pattern that matches nothing, group sizes that do not divide (all such
 // tensors at once, with sizes that fit), unknown tensors above 5 % of all bytes, a combination that no dialect holds,
-// output names that collide. Limit: tensors that claim far more bytes than the files that hold them, names too long.
+// output names that collide, a format that is not chosen. Limit: tensors that claim far more bytes than the files that
+// hold them, names too long.
 Plan make_plan(const Source& source, const Recipe& recipe, const Analysis& analysis = {});
 
 }  // namespace mq

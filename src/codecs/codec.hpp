@@ -29,7 +29,8 @@ struct CodecRequest {
   QuantSpec spec;  // an empty scale_dtype means Float32
   BlockLayout layout;
   CodeForm form = CodeForm::Bytes;
-  bool two_pass = false;  // observe first even where one pass would do: the rows are too long to be held whole
+  bool allow_nonfinite = false;  // encode NaN and infinities as finite_values() makes them (src/nonfinite.hpp)
+  bool two_pass = false;         // observe first even where one pass would do: the rows are too long to be held whole
 };
 
 // One named part as a matrix of bytes.
@@ -100,7 +101,7 @@ struct Codec {
   bool (*measures)(const CodecRequest& request) = nullptr;
   // x is the tile's rows, adjacent. A tile may be part of a row only if two_pass, observes() or parameters were given;
   // its first column is then a multiple of 32, and of 32 its width too unless it ends the row. Values that are not
-  // finite are counted, their codes unspecified. error: null, or, if measures(), what measure() would say of x and the
+  // finite are counted, their codes unspecified unless allow_nonfinite. error: null, or, if measures(), what measure() would say of x and the
   // decoded codes is added to it, row by row; the tile then has whole rows.
   EncodeCounts (*encode)(const CodecState& state, const Tile& tile, const float* x, PartSpans parts,
                          ErrorStats* error) = nullptr;

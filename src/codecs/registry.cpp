@@ -60,7 +60,7 @@ void require_encodable(const EncodeCounts& counts, const QuantSpec& spec, std::s
     details.message = "cannot be encoded as " + to_string(spec);
     details.expected = "finite values";
     details.found = std::to_string(counts.nonfinite) + " that are NaN or infinite";
-    details.hint = "keep the tensor with --exclude";
+    details.hint = "keep the tensor with --exclude, or accept them with --allow-nan";
   } else if (codec_of(spec).options.granularity) {
     details.message = "scales would become infinite as " + std::string(to_string(scale_dtype_of(spec)));
     details.expected = "scales within the range of the type";

@@ -8,6 +8,7 @@
 
 #include "src/block_ranges.hpp"
 #include "src/codecs/codec.hpp"
+#include "src/nonfinite.hpp"
 #include "src/qparams.hpp"
 
 namespace mq {
@@ -35,9 +36,12 @@ class ScaledState final : public CodecState {
   EncodeCounts encode(const Tile& tile, const float* x, PartSpans parts, bool across_rows, Emit&& emit) const {
     EncodeCounts counts = begin_tile(tile, parts);
     StripParams params;
+    std::vector<float> finite;
     for_each_strip(request_.layout, tile, across_rows, [&](const Strip& strip) {
-      counts.add(params_of(tile, strip, x + strip.offset, parts, params));
-      emit(strip, x + strip.offset, params);
+      const float* in = x + strip.offset;
+      counts.add(params_of(tile, strip, in, parts, params));
+      if (request_.allow_nonfinite) in = finite_values(in, strip.runs * strip.run, finite);
+      emit(strip, in, params);
     });
     return counts;
   }

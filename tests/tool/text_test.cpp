@@ -27,6 +27,11 @@ TEST_CASE("counts are grouped by thousands") {
   CHECK(human_count(-20978176) == "-20,978,176");
   CHECK(plural(1, "tensor") == "1 tensor");
   CHECK(plural(1500, "tensor") == "1,500 tensors");
+  CHECK(duration_text(0.00035) == "0.3 ms");
+  CHECK(duration_text(0.354) == "354 ms");
+  CHECK(duration_text(1.354) == "1.35 s");
+  CHECK(duration_text(65.4) == "1:05");
+  CHECK(clock_text(3723) == "1:02:03");
 }
 
 TEST_CASE("no error is exact, and what is not a number says so") {

@@ -17,7 +17,6 @@
 namespace mq::tool {
 namespace {
 
-constexpr std::int64_t kMaxThreads = 1024;
 constexpr const char* kCheckpointHelp =
     "the checkpoint to read: a PyTorch, safetensors, GGUF or NumPy file, or a directory as Hugging Face saves it";
 
@@ -37,10 +36,12 @@ constexpr std::array kVerbs = {
     VerbInfo{Verb::Quantize, "quantize", "Make a checkpoint smaller by storing its weights with fewer bits."},
     VerbInfo{Verb::Dequantize, "dequantize", "Turn quantized weights back into floats."},
     VerbInfo{Verb::Convert, "convert", "Write the same tensors into another container."},
+    VerbInfo{Verb::Batch, "batch", "Quantize every model of a list with one recipe."},
     VerbInfo{Verb::Info, "info", "Show what is in a checkpoint, or look into one tensor."},
     VerbInfo{Verb::Compare, "compare", "Measure how far one checkpoint is from another, tensor by tensor."},
     VerbInfo{Verb::Validate, "validate", "Check that a checkpoint is whole and its numbers are sane."},
     VerbInfo{Verb::Audit, "audit", "List what a file would run if Python loaded it. Nothing of it is run."},
+    VerbInfo{Verb::Recipe, "recipe", "Print the recipe that options and files add up to, every default spelled out."},
     VerbInfo{Verb::Schemes, "schemes", "List the encodings, with bits per weight and who loads them."},
 };
 
@@ -48,17 +49,10 @@ CLI::Option* configure(CLI::Option* option, const char* group, const char* value
   return option->group(group)->option_text(value)->allow_extra_args(false);
 }
 
-void add_path(CLI::App& app, const char* name, const char* help, std::filesystem::path& target) {
-  app.add_option_function<std::string>(
-         name, [&target](const std::string& text) { target = text; }, help)
-      ->group(kGeneral)
-      ->option_text(std::string(name).find(',') == std::string::npos ? "" : "OUT");
-}
-
 void add_general(CLI::App& app, Options& options) {
   app.set_help_flag("-h,--help", "print this text")->group(kGeneral);
   add_flag(app, kGeneral, "--json", "print one JSON object on stdout instead of text, on failure too", options.json);
-  if (options.verb == Verb::Schemes) return;
+  if (options.verb == Verb::Schemes || options.verb == Verb::Recipe) return;
   if (options.verb == Verb::Audit) {
     add_flag(app, kGeneral, "--verbose", "every name and call, however many there are", options.verbose);
     return;
@@ -74,6 +68,7 @@ void add_conversion(CLI::App& app, Options& options) {
   using Task = Recipe::Task;
   add_path(app, "IN", kCheckpointHelp, options.in);
   add_path(app, "OUT,-o,--out", "what to write; without a suffix it is a directory", options.out);
+  add_recipe_option(app, options);
   if (options.verb == Verb::Quantize) {
     options.recipe.task = Task::Quantize;
     add_quantize_options(app, options);
@@ -153,14 +148,16 @@ Error missing(std::string what, const std::string& hint) {
 }
 
 void check_paths(const Options& options, const std::string& hint) {
-  if (options.verb >= Verb::Schemes) return;
+  if (options.verb >= Verb::Recipe) return;
   const bool compares = options.verb == Verb::Compare;
   const bool converts = options.verb <= Verb::Convert;
-  if (options.in.empty()) throw missing(compares ? "ORIGINAL" : converts ? "IN" : "FILE", hint);
+  const bool batch = options.verb == Verb::Batch;
+  if (options.in.empty()) throw missing(compares ? "ORIGINAL" : converts ? "IN" : batch ? "LIST" : "FILE", hint);
   if (converts && options.journal_bytes && !options.resume) {
     throw Error({.code = ErrorCode::Usage, .message = "--journal-every goes with --resume", .hint = hint});
   }
   if (!options.out.empty()) return;
+  if (batch) throw missing("--out", hint);
   if (compares) throw missing("QUANTIZED", hint);
   if (converts && !options.dry_run) throw missing("OUT", hint);
 }
@@ -194,8 +191,15 @@ std::string_view to_string(Verb verb) noexcept {
   return kVerbs[static_cast<std::size_t>(verb)].name;
 }
 
-bool wants_json(int argc, const char* const* argv) noexcept {
-  return std::any_of(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; });
+bool has_word(int argc, const char* const* argv, std::string_view option) noexcept {
+  return std::any_of(argv, argv + argc, [&](const char* word) { return std::string_view(word) == option; });
+}
+
+void add_path(CLI::App& app, const char* name, const char* help, std::filesystem::path& target) {
+  app.add_option_function<std::string>(
+         name, [&target](const std::string& text) { target = text; }, help)
+      ->group(kGeneral)
+      ->option_text(std::string(name).find(',') == std::string::npos ? "" : "OUT");
 }
 
 CLI::Option* add_value(CLI::App& app, const char* group, const char* name, const char* value, const char* help,
@@ -213,31 +217,6 @@ CLI::Option* add_list(CLI::App& app, const char* group, const char* name, const 
 
 CLI::Option* add_flag(CLI::App& app, const char* group, const char* name, const char* help, bool& target) {
   return app.add_flag(name, target, help)->group(group);
-}
-
-void add_output_options(CLI::App& app, Options& options) {
-  add_value(app, kOutput, "--to", "safetensors|pt|gguf", "container of OUT (default: by its suffix)",
-            [&](const std::string& text) {
-              parse_word("--to", text, {"safetensors", "pt", "gguf"});
-              options.to = text;
-            });
-  add_flag(app, kOutput, "--overwrite", "replace OUT if it exists", options.overwrite);
-  add_flag(app, kOutput, "--dry-run", "print the plan and the exact size, write nothing", options.dry_run);
-  add_flag(app, kOutput, "--sha256", "record SHA-256 digests of the input's tensors instead of XXH3-128",
-           options.recipe.sha256);
-  add_value(app, kOutput, "--max-shard-size", "SIZE",
-            "bytes of tensors in one file of a folder, as in 5GB (default: the files of the source)",
-            [&](const std::string& text) { options.recipe.max_shard_bytes = parse_bytes("--max-shard-size", text); });
-  add_flag(app, kOutput, "--resume",
-           "keep what is done in OUT.partial if the run ends early, however it ends, and go on with what is there",
-           options.resume);
-  add_value(app, kOutput, "--journal-every", "SIZE",
-            "with --resume: how much is written before it is noted as done (default 1GiB, and at least every 10 s)",
-            [&](const std::string& text) { options.journal_bytes = parse_bytes("--journal-every", text); });
-  app.add_flag_callback(
-         "--no-sync", [&] { options.sync = false; },
-         "do not wait until the data has reached the disk: faster, but a power cut may lose OUT")
-      ->group(kOutput);
 }
 
 Options parse_args(int argc, const char* const* argv) {
@@ -263,6 +242,10 @@ Options parse_args(int argc, const char* const* argv) {
     options.verb = chosen->verb;
     if (options.verb <= Verb::Convert) {
       add_conversion(*command, options);
+    } else if (options.verb == Verb::Batch) {
+      add_batch(*command, options);
+    } else if (options.verb == Verb::Recipe) {
+      add_recipe_printing(*command, options);
     } else {
       add_reading(*command, options);
     }
@@ -281,6 +264,7 @@ Options parse_args(int argc, const char* const* argv) {
     rethrow(error, *command, hint);
   }
   if (options.message.empty()) check_paths(options, hint);
+  merge_input_names(options);
   if (options.threads == 0) options.threads = usable_processors();
   return options;
 }

@@ -10,8 +10,8 @@ namespace mq::tool {
 // Throws: Usage, with the help to turn to.
 Options parse_args(int argc, const char* const* argv);
 
-// Whether a command line that could not be parsed asked for JSON.
-bool wants_json(int argc, const char* const* argv) noexcept;
+// Whether a command line that could not be parsed has this option: "--json", "--log-json".
+bool has_word(int argc, const char* const* argv, std::string_view option) noexcept;
 
 std::string_view to_string(Verb verb) noexcept;
 

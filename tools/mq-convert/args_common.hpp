@@ -19,6 +19,10 @@ inline constexpr const char* kEncoding = "How they are stored";
 inline constexpr const char* kOutput = "Output";
 inline constexpr const char* kGeneral = "General";
 
+inline constexpr std::int64_t kMaxThreads = 1024;
+
+// An argument that is a path, or an option that is one.
+void add_path(CLI::App& app, const char* name, const char* help, std::filesystem::path& target);
 // An option with one value. take runs after the whole line is parsed and may throw an Error.
 CLI::Option* add_value(CLI::App& app, const char* group, const char* name, const char* value, const char* help,
                        std::function<void(const std::string&)> take);
@@ -36,8 +40,21 @@ DType parse_type(std::string_view option, const std::string& text);
 // One of the words; its index.
 std::size_t parse_word(std::string_view option, const std::string& text, const std::vector<std::string_view>& words);
 
+// --recipe. Before all other options that say something about recipes: callbacks run in the order in which options were
+// added, and theirs change what the file said.
+void add_recipe_option(CLI::App& app, Options& options);
+// After the line is parsed: how names are changed becomes part of the recipe, and what a recipe says about it is done.
+void merge_input_names(Options& options);
+void take_input_names(const InputNames& names, OpenOptions& open);
+
 void add_input_options(CLI::App& app, Options& options);
 void add_output_options(CLI::App& app, Options& options);
+void add_sync_option(CLI::App& app, Options& options);
+void add_log_option(CLI::App& app, Options& options);
+// What recipes say about the files of an output.
+void add_layout_options(CLI::App& app, Options& options);
 void add_quantize_options(CLI::App& app, Options& options);
+void add_batch(CLI::App& app, Options& options);
+void add_recipe_printing(CLI::App& app, Options& options);
 
 }  // namespace mq::tool

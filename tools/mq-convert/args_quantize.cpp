@@ -11,18 +11,26 @@
 namespace mq::tool {
 namespace {
 
+// Puts the values of an option, in their order, before what a recipe said.
+template <class T, class Parse>
+std::function<void(const std::string&)> prepends(std::vector<T>& list, Parse parse) {
+  return [&list, parse, at = std::size_t{0}](const std::string& text) mutable {
+    list.insert(list.begin() + static_cast<std::ptrdiff_t>(at++), parse(text));
+  };
+}
+
 void add_selection(CLI::App& app, Options& options) {
   Recipe& recipe = options.recipe;
   add_list(app, kSelection, "--only", "PATTERN", "quantize nothing but tensors that match; may be given several times",
-           [&](const std::string& text) { recipe.only.push_back(text); });
+           prepends(recipe.only, [](const std::string& text) { return text; }));
   add_list(app, kSelection, "--include", "PATTERN",
            "quantize these too, although they are kept by default (embeddings, the output head, small tensors)",
-           [&](const std::string& text) { recipe.include.push_back(text); });
+           prepends(recipe.include, [](const std::string& text) { return text; }));
   add_list(app, kSelection, "--exclude", "PATTERN", "keep these, whatever else says",
-           [&](const std::string& text) { recipe.exclude.push_back(text); });
+           prepends(recipe.exclude, [](const std::string& text) { return text; }));
   add_list(app, kSelection, "--rule", "PATTERN=SCHEME|keep",
            "a scheme of their own for tensors that match; the first matching rule decides",
-           [&](const std::string& text) { recipe.rules.push_back(parse_rule(text)); });
+           prepends(recipe.rules, [](const std::string& text) { return parse_rule(text); }));
   add_value(app, kSelection, "--min-numel", "N", "keep tensors with fewer elements than this (default 512)",
             [&](const std::string& text) {
               recipe.min_numel = parse_integer("--min-numel", text, 0, std::numeric_limits<std::int64_t>::max());
@@ -30,6 +38,10 @@ void add_selection(CLI::App& app, Options& options) {
   add_flag(app, kSelection, "--allow-unknown",
            "go on where tensors of no known kind, which are kept, are more than 5 % of all bytes",
            recipe.allow_unknown);
+  add_flag(app, kSelection, "--allow-nan",
+           "quantize weights with NaN and infinities, which are an error otherwise: NaN becomes 0, infinities the "
+           "outermost code; how many is reported by tensor",
+           recipe.allow_nan);
 }
 
 void add_encoding(CLI::App& app, Options& options) {
@@ -84,9 +96,6 @@ Examples:
 
 void add_quantize_options(CLI::App& app, Options& options) {
   add_encoding(app, options);
-  add_value(app, kOutput, "--reuse", "OLD",
-            "an earlier output: tensors of the same input and encoding are copied from it instead of made again",
-            [&](const std::string& text) { options.reuse = text; });
   add_selection(app, options);
   app.footer(kFooter);
 }

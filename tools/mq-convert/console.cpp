@@ -39,7 +39,9 @@ json::Value text_or_null(const std::string& text) {
   return text.empty() ? json::Value() : json::Value(text);
 }
 
-json::Value error_object(const Error& error) {
+}  // namespace
+
+json::Value Console::error_object(const Error& error) {
   const ErrorDetails& details = error.details();
   json::Value value;
   value.set("code", to_string(details.code));
@@ -53,7 +55,19 @@ json::Value error_object(const Error& error) {
   return value;
 }
 
-}  // namespace
+void Console::tell(const Error& error) noexcept {
+  if (!log_.enabled()) {
+    if (!json_) complain(error);
+    return;
+  }
+  try {
+    json::Value fields = error_object(error);
+    fields.set("exit_code", exit_code(error.code()));
+    log_.emit("error", fields);
+  } catch (const std::exception&) {
+    complain(error);
+  }
+}
 
 void Console::print(std::string_view text) {
   write_all(STDOUT_FILENO, text);
@@ -82,17 +96,14 @@ int Console::finish(Verb verb) {
 int Console::finish_failed(Verb verb, std::span<const Error> errors) {
   if (json_) {
     print_object(false, to_string(verb), errors);
-  } else {
-    for (const Error& error : errors) complain(error);
   }
+  for (const Error& error : errors) tell(error);
   return exit_code(errors.front().code());
 }
 
 int Console::fail(const Error& error) noexcept {
-  if (!json_) {
-    complain(error);
-    return exit_code(error.code());
-  }
+  tell(error);
+  if (!json_) return exit_code(error.code());
   try {
     object_ = json::Object{};
     print_object(false, {}, {&error, 1});

@@ -6,13 +6,15 @@
 
 #include "mq/mq.hpp"
 #include "tools/mq-convert/args.hpp"
+#include "tools/mq-convert/batch.hpp"
 #include "tools/mq-convert/cancel.hpp"
 #include "tools/mq-convert/console.hpp"
+#include "tools/mq-convert/conversion.hpp"
+#include "tools/mq-convert/conversion_events.hpp"
 #include "tools/mq-convert/gates.hpp"
 #include "tools/mq-convert/inspect.hpp"
 #include "tools/mq-convert/progress.hpp"
 #include "tools/mq-convert/schemes.hpp"
-#include "tools/mq-convert/target.hpp"
 
 namespace mq::tool {
 namespace {
@@ -26,43 +28,44 @@ struct Workers {
 };
 
 // quantize, dequantize and convert: open, plan, and write the plan.
-int run_conversion(Options& options, Console& console) {
-  const std::unique_ptr<Checkpoint> input = open_checkpoint(options.in, options.open);
-  const Target target = choose_target(options, *input);
-  std::unique_ptr<CheckpointWriter> writer;  // creates nothing before it begins
-  if (!target.path.empty()) {
-    writer = create_checkpoint(target.path, target.format,
-                               {.overwrite = options.overwrite,
-                                .sync = options.sync,
-                                .resume = options.resume && !options.dry_run,
-                                .inputs = files_of(*input)});
-  }
-
-  const bool copies = options.recipe.task == Recipe::Task::Copy;
-  options.recipe.format = target.format;
-  const Source source = describe(*input, copies ? Recognise::Nothing : Recognise::Quantized);
-  const Plan plan = make_plan(source, options.recipe);
-  console.show("input", InputSummary{*input});
-  console.show("plan", PlanView{plan, layout_size_bytes(plan.layout, target.format)});
+int run_conversion(const Options& options, Console& console) {
+  EventLog& log = console.log();
+  log.emit("start", start_event(options));
+  Conversion conversion = plan_conversion(options);
+  const Plan& plan = conversion.plan;
+  console.show("input", InputSummary{*conversion.input});
+  console.show("plan", PlanView{plan, conversion.cost.file_bytes});
+  log.emit("plan", plan_event(conversion));
+  for (const std::string& note : plan.notes) log.warning(note);
+  Workers workers(options.threads);
   if (options.dry_run) {
+    conversion.cost.speed = estimate_speed(plan, workers.executor);
     if (!console.json()) console.print("dry run: nothing is written\n");
+    console.show("cost", conversion.cost);
     return console.finish(options.verb);
   }
 
+  require_disk_space(conversion.cost);
+  const double begin = log.seconds();
+  ProgressLine line(!console.json() && !log.enabled());
   const std::unique_ptr<Checkpoint> old = options.reuse.empty() ? nullptr : open_checkpoint(options.reuse);
-  Workers workers(options.threads);
-  ProgressLine line(!console.json());
   ConvertOptions how{.progress =
                          [&](const Progress& progress) {
                            line.show(progress);
+                           log.progress(progress);
                            return stop_signal() == 0;
                          },
+                     .step_done = [&](const Step& step, const StepReport& report) { log.step(step, report); },
                      .reuse = old.get()};
   if (options.journal_bytes) how.journal_bytes = *options.journal_bytes;
-  const Report report = run_or_say_how_to_continue(
-      options, target, [&] { return convert(*input, plan, *writer, workers.executor, how); });
+  const Report report = run_or_say_how_to_continue(options, conversion.target, [&] {
+    return convert(*conversion.input, plan, *conversion.writer, workers.executor, how);
+  });
   line.clear();
-  console.show("result", Result{plan, report, target.path, options});
+  const Result result{plan, report, conversion.target.path, options, log.seconds() - begin};
+  if (console.json()) console.show("cost", conversion.cost);
+  console.show("result", result);
+  log_result(log, result);
   return console.finish(options.verb);
 }
 
@@ -110,6 +113,11 @@ int run_audit(const Options& options, Console& console) {
   return failure ? console.finish_failed(options.verb, {&*failure, 1}) : console.finish(options.verb);
 }
 
+int run_recipe(const Options& options, Console& console) {
+  console.show("recipe", options.recipe);
+  return console.finish(options.verb);
+}
+
 int run_schemes(const Options& options, Console& console) {
   console.show("schemes", list_schemes());
   return console.finish(options.verb);
@@ -120,12 +128,14 @@ int run_limits(const Options& options, Console& console) {
   return console.finish(options.verb);
 }
 
-int run(Options& options, Console& console) {
+int run(const Options& options, Console& console) {
   switch (options.verb) {
     case Verb::Quantize:
     case Verb::Dequantize:
     case Verb::Convert:
       return run_conversion(options, console);
+    case Verb::Batch:
+      return run_batch(options, console);
     case Verb::Info:
       return run_info(options, console);
     case Verb::Compare:
@@ -134,6 +144,8 @@ int run(Options& options, Console& console) {
       return run_validate(options, console);
     case Verb::Audit:
       return run_audit(options, console);
+    case Verb::Recipe:
+      return run_recipe(options, console);
     case Verb::Schemes:
       return run_schemes(options, console);
     case Verb::Limits:
@@ -143,7 +155,7 @@ int run(Options& options, Console& console) {
 }
 
 int run_command_line(int argc, char** argv, Console& console) {
-  Options options = parse_args(argc, argv);
+  const Options options = parse_args(argc, argv);
   if (!options.message.empty()) {
     console.print(options.message);
     return 0;
@@ -155,7 +167,7 @@ int run_command_line(int argc, char** argv, Console& console) {
 
 // Every failure ends here, as one line or one JSON object and an exit code.
 int guarded_main(int argc, char** argv) {
-  Console console(wants_json(argc, argv));
+  Console console(has_word(argc, argv, "--json"), has_word(argc, argv, "--log-json"));
   try {
     return run_command_line(argc, argv, console);
   } catch (const Error& error) {

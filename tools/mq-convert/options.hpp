@@ -11,7 +11,7 @@
 
 namespace mq::tool {
 
-enum class Verb { Quantize, Dequantize, Convert, Info, Compare, Validate, Audit, Schemes, Limits };
+enum class Verb { Quantize, Dequantize, Convert, Batch, Info, Compare, Validate, Audit, Recipe, Schemes, Limits };
 
 struct Options {
   Verb verb = Verb::Info;
@@ -20,7 +20,7 @@ struct Options {
   std::filesystem::path in = {};   // compare: the original
   std::filesystem::path out = {};  // compare: the quantized one
   OpenOptions open = {};
-  Recipe recipe = {};
+  mq::Recipe recipe = {.format = std::string(kAutoFormat)};
   std::string to = {};  // container of OUT; empty: by its suffix
   bool overwrite = false;
   bool sync = true;
@@ -29,6 +29,9 @@ struct Options {
   std::optional<std::int64_t> journal_bytes = {};  // with resume: between two notes
   std::filesystem::path reuse = {};                // an earlier output
 
+  int jobs = 0;                                 // batch: models at a time; 0: a few
+  std::optional<std::int64_t> max_memory = {};  // batch: bytes of all conversions together
+
   std::string tensor = {};  // info: the one to look into
   bool tree = false;        // info: everything in the file
   std::optional<double> min_sqnr = {};
@@ -36,6 +39,7 @@ struct Options {
 
   int threads = 0;  // 0: as many as this process may use
   bool json = false;
+  bool log_json = false;
   bool verbose = false;
 };
 

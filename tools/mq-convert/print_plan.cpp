@@ -9,6 +9,7 @@
 #include "src/recipe.hpp"
 #include "src/saturating.hpp"
 #include "src/stored_spec.hpp"
+#include "tools/mq-convert/sums.hpp"
 #include "tools/mq-convert/table.hpp"
 #include "tools/mq-convert/text.hpp"
 #include "tools/mq-convert/views.hpp"
@@ -39,32 +40,6 @@ std::string becomes(const Step& step) {
 bool is_kept_unknown(const Plan& plan, const Step& step) {
   return plan.recipe.task == Recipe::Task::Quantize && step.kind == TensorKind::Unknown && !step.quantizes() &&
          step.action != Step::Action::Drop;
-}
-
-struct Sums {
-  std::int64_t tensors = 0;
-  std::int64_t numel = 0;
-  std::int64_t input_bytes = 0;
-  std::int64_t output_bytes = 0;
-
-  void add(const Plan& plan, const Step& step) {
-    ++tensors;
-    numel += source_of(plan, step).info.numel();
-    input_bytes += step.input_bytes;
-    output_bytes += step.output_bytes;
-  }
-};
-
-Sums quantized_sums(const Plan& plan) {
-  Sums sums;
-  for (const Step& step : plan.steps) {
-    if (step.quantizes()) sums.add(plan, step);
-  }
-  return sums;
-}
-
-double bits_each(const Sums& sums) {
-  return sums.numel > 0 ? 8 * static_cast<double>(sums.output_bytes) / static_cast<double>(sums.numel) : 0;
 }
 
 std::string one_line_each(const Plan& plan) {
@@ -125,7 +100,7 @@ std::string size_line(const Plan& plan, std::int64_t file_bytes) {
   std::string text = "output: " + human_bytes(plan.output_bytes) + " of tensors, " +
                      percent(static_cast<double>(plan.output_bytes), static_cast<double>(plan.input_bytes)) +
                      " of the input's " + human_bytes(plan.input_bytes);
-  if (sums.tensors > 0) text += "; " + fixed(bits_each(sums), 2) + " bits per quantized weight";
+  if (sums.tensors > 0) text += "; " + fixed(sums.bits_per_weight(), 2) + " bits per quantized weight";
   return text + "\nfiles: " + human_count(file_bytes) + " bytes" +
          (reports ? " and quantization_metadata.json, the report of the run" : "") + '\n';
 }
@@ -241,7 +216,7 @@ json::Value to_json(const PlanView& view) {
   quantized.set("tensors", sums.tensors);
   quantized.set("input_bytes", sums.input_bytes);
   quantized.set("output_bytes", sums.output_bytes);
-  quantized.set("bits_per_weight", bits_each(sums));
+  quantized.set("bits_per_weight", sums.bits_per_weight());
   json::Value value;
   value.set("recipe", to_json(plan.recipe));
   value.set("steps", std::move(steps));

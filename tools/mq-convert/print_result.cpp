@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "mq/error.hpp"
+#include "tools/mq-convert/sums.hpp"
 #include "tools/mq-convert/table.hpp"
 #include "tools/mq-convert/text.hpp"
 #include "tools/mq-convert/views.hpp"
@@ -36,8 +37,10 @@ std::string error_table(const Result& result, bool all) {
   }
   std::string text = '\n' + table.text();
   if (shown < order.size()) text += "(the worst " + std::to_string(shown) + "; --verbose lists all)\n";
+  const std::size_t worst = order.front();
   return text + "total: " + decibels(result.report.total.sqnr_db()) + " over " +
-         plural(static_cast<std::int64_t>(order.size()), "quantized tensor") + '\n';
+         plural(static_cast<std::int64_t>(order.size()), "quantized tensor") + ", the worst " +
+         decibels(result.report.steps[worst].error.sqnr_db()) + " (" + printable(result.plan.steps[worst].id) + ")\n";
 }
 
 // Of tensors that lost so much that the model may not work.
@@ -49,6 +52,42 @@ std::string warnings(const Result& result) {
     text += (i > 0 ? ", " : "") + printable(names[i]);
   if (names.size() > kWorstShown) text += " and " + std::to_string(names.size() - kWorstShown) + " more";
   return text + "; use more bits or smaller groups for them (--rule)\n";
+}
+
+std::string nonfinite_line(const Result& result) {
+  NonfiniteCounts total;
+  std::size_t tensors = 0;
+  std::string names;
+  for (const StepReport& step : result.report.steps) {
+    const NonfiniteCounts& counts = step.nonfinite;
+    if (counts.total() == 0) continue;
+    total.add(counts);
+    if (++tensors > kWorstShown) continue;
+    names += (names.empty() ? "" : ", ") + printable(step.id) + " (" + human_count(counts.nan) + " NaN, " +
+             human_count(counts.infinite) + " infinite)";
+  }
+  if (tensors == 0) return {};
+  if (tensors > kWorstShown) names += " and " + std::to_string(tensors - kWorstShown) + " more";
+  return "warning: " + plural(total.nan, "NaN") + " became 0 and " + human_count(total.infinite) +
+         " infinite the outermost code: " + names + '\n';
+}
+
+// What was done, in three lines: how much of the model is quantized, as what; sizes; time.
+std::string summary(const Result& result) {
+  const Plan& plan = result.plan;
+  const Sums sums = quantized_sums(plan);
+  std::string text;
+  if (sums.tensors > 0) {
+    text += "quantized: " + human_count(sums.tensors) + " of " +
+            plural(static_cast<std::int64_t>(plan.steps.size()), "tensor") + ", " +
+            percent(static_cast<double>(sums.input_bytes), static_cast<double>(plan.input_bytes)) + " of the bytes, " +
+            fixed(sums.bits_per_weight(), 2) + " bits per weight\n";
+  }
+  text += "size: " + human_bytes(plan.input_bytes) + " before, " + human_bytes(plan.output_bytes) + " after (" +
+          percent(static_cast<double>(plan.output_bytes), static_cast<double>(plan.input_bytes)) + ")\n";
+  const double speed = static_cast<double>(plan.input_bytes) / std::max(result.seconds, 1e-9);
+  return text + "time: " + duration_text(result.seconds) + ", " + human_bytes(static_cast<std::int64_t>(speed)) +
+         "/s of input\n";
 }
 
 // What did not have to be done.
@@ -88,10 +127,16 @@ json::Value to_json(const ErrorStats& error) {
   return value;
 }
 
+json::Value to_json(const NonfiniteCounts& counts) {
+  json::Value value;
+  value.set("nan", counts.nan);
+  value.set("infinite", counts.infinite);
+  return value;
+}
+
 std::string to_text(const Result& result, const Style& style) {
   std::string text = error_table(result, style.verbose);
-  text += warnings(result);
-  text += saved_work(result);
+  text += warnings(result) + nonfinite_line(result) + saved_work(result) + summary(result);
   text += "wrote: " + printable(result.path.string(), 4096) + ", " + human_bytes(result.report.output_bytes) + " (" +
           human_count(result.report.output_bytes) + " bytes)\n";
   return text + loads_in_line(result.plan);
@@ -104,11 +149,14 @@ json::Value to_json(const Result& result) {
     value.set("name", result.plan.steps[i].id);
     value.set("spec", to_string(result.plan.steps[i].spec));
     value.set("error", to_json(result.report.steps[i].error));
+    value.set("nonfinite", to_json(result.report.steps[i].nonfinite));
     tensors.push_back(std::move(value));
   }
   json::Value value;
   value.set("path", result.path.string());
   value.set("size_bytes", result.report.output_bytes);
+  value.set("seconds", result.seconds);
+  value.set("input_bytes_per_second", static_cast<double>(result.plan.input_bytes) / std::max(result.seconds, 1e-9));
   value.set("total", result.report.total.numel > 0 ? to_json(result.report.total) : json::Value());
   value.set("tensors", std::move(tensors));
   value.set("warnings", string_array(result.report.warnings));

@@ -4,6 +4,10 @@
 
 namespace mq::tool {
 
+std::string to_text(const Recipe& recipe, const Style&) {
+  return to_string(recipe);
+}
+
 std::string to_text(const std::vector<SchemeRow>& schemes, const Style&) {
   Table table({{"scheme"}, {"bits/weight", true}, {"stands for"}, {"loads in"}, {"description"}});
   for (const SchemeRow& scheme : schemes) {

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -25,14 +24,10 @@ std::size_t terminal_width() {
 
 bool is_terminal() {
   const char* const term = std::getenv("TERM");
+  // Programs that build software may give their jobs a terminal, of which they keep every byte.
+  const char* const ci = std::getenv("CI");
+  if (ci != nullptr && *ci != '\0') return false;
   return isatty(STDERR_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
-}
-
-std::string clock_text(double seconds) {
-  const auto whole = static_cast<std::int64_t>(std::llround(seconds));
-  const auto two = [](std::int64_t n) { return (n < 10 ? "0" : "") + std::to_string(n); };
-  if (whole < 3600) return std::to_string(whole / 60) + ':' + two(whole % 60);
-  return std::to_string(whole / 3600) + ':' + two(whole / 60 % 60) + ':' + two(whole % 60);
 }
 
 }  // namespace

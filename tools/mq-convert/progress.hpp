@@ -1,4 +1,5 @@
-// One line on the terminal that says how far a conversion is. Nothing where stderr is not a terminal.
+// One line on the terminal that says how far a conversion is. Nothing where stderr is not a terminal, or where the
+// variable CI is set.
 #pragma once
 
 #include <chrono>

@@ -100,7 +100,9 @@ void refuse_input(const fs::path& out, const Checkpoint& input) {
 
 Target choose_target(const Options& options, const Checkpoint& input) {
   std::error_code error;
+  const bool chosen = options.recipe.format != kAutoFormat;
   if (options.out.empty()) {
+    if (chosen) return {{}, options.recipe.format};
     return {{}, fs::is_directory(input.path(), error) ? "hf_safetensors" : "safetensors"};
   }
   refuse_input(options.out, input);
@@ -114,7 +116,8 @@ Target choose_target(const Options& options, const Checkpoint& input) {
   const std::string suffix = directory ? std::string() : suffix_of(options.out);
   Target target{options.out, options.to};
   if (target.format.empty() && !suffix.empty()) target.format = container_of(suffix, options.out);
-  if (target.format.empty() || (target.format == "safetensors" && suffix.empty())) target.format = "hf_safetensors";
+  if (target.format == "safetensors" && suffix.empty()) target.format = "hf_safetensors";
+  if (target.format.empty()) target.format = chosen ? options.recipe.format : "hf_safetensors";
   require_writable(target);
   return target;
 }

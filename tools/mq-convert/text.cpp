@@ -56,6 +56,19 @@ std::string percent(double part, double whole) {
   return whole == 0 ? "0 %" : fixed(100 * part / whole, 1) + " %";
 }
 
+std::string clock_text(double seconds) {
+  const auto whole = static_cast<std::int64_t>(std::llround(seconds));
+  const auto two = [](std::int64_t n) { return (n < 10 ? "0" : "") + std::to_string(n); };
+  if (whole < 3600) return std::to_string(whole / 60) + ':' + two(whole % 60);
+  return std::to_string(whole / 3600) + ':' + two(whole / 60 % 60) + ':' + two(whole % 60);
+}
+
+std::string duration_text(double seconds) {
+  if (seconds < 0.01) return fixed(1000 * seconds, 1) + " ms";
+  if (seconds < 1) return fixed(1000 * seconds, 0) + " ms";
+  return seconds < 60 ? fixed(seconds, 2) + " s" : clock_text(seconds);
+}
+
 std::string plural(std::int64_t count, std::string_view noun) {
   return human_count(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");
 }

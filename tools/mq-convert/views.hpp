@@ -16,6 +16,8 @@
 #include "mq/source.hpp"
 #include "mq/validate.hpp"
 #include "src/json.hpp"
+#include "src/recipe.hpp"
+#include "tools/mq-convert/cost.hpp"
 #include "tools/mq-convert/inspect.hpp"
 #include "tools/mq-convert/options.hpp"
 #include "tools/mq-convert/schemes.hpp"
@@ -55,6 +57,7 @@ struct Result {
   const Report& report;
   std::filesystem::path path;
   const Options& options;
+  double seconds = 0;  // that the conversion took, from the first byte read to the last name taken
 };
 
 struct Compared {
@@ -66,6 +69,9 @@ json::Value to_json(const InputSummary& input);
 
 std::string to_text(const PlanView& view, const Style& style);
 json::Value to_json(const PlanView& view);
+
+std::string to_text(const Cost& cost, const Style& style);
+json::Value to_json(const Cost& cost);
 
 std::string to_text(const Result& result, const Style& style);
 json::Value to_json(const Result& result);
@@ -90,6 +96,9 @@ json::Value to_json(const AuditReport& report);
 // "dangerous: 1 call of os.system", "no code of its own: 39 tensor rebuild calls", ...
 std::string summary(const AuditReport& report);
 
+std::string to_text(const Recipe& recipe, const Style& style);
+using mq::to_json;  // of a Recipe
+
 std::string to_text(const std::vector<SchemeRow>& schemes, const Style& style);
 json::Value to_json(const std::vector<SchemeRow>& schemes);
 
@@ -100,6 +109,7 @@ json::Value to_json(std::span<const LimitInfo> limits);
 std::string left_out_line(std::span<const LeftOut> left_out);
 json::Value to_json(std::span<const LeftOut> left_out);
 json::Value to_json(const ErrorStats& error);
+json::Value to_json(const NonfiniteCounts& counts);
 json::Value string_array(const std::vector<std::string>& strings);
 json::Value shape_array(const Shape& shape);
 

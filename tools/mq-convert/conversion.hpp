@@ -1,0 +1,26 @@
+// A conversion up to the point where it begins to write: what every command that converts does first.
+#pragma once
+
+#include <memory>
+
+#include "mq/checkpoint.hpp"
+#include "mq/plan.hpp"
+#include "tools/mq-convert/cost.hpp"
+#include "tools/mq-convert/options.hpp"
+#include "tools/mq-convert/target.hpp"
+
+namespace mq::tool {
+
+struct Conversion {
+  std::unique_ptr<Checkpoint> input;
+  Target target;
+  std::unique_ptr<CheckpointWriter> writer;  // creates nothing before it begins; null without an OUT
+  Plan plan;
+  Cost cost;
+};
+
+// Opens the input and makes the plan of options.recipe, whose format becomes that of the target.
+// Throws: as open_checkpoint(), choose_target(), create_checkpoint() and make_plan().
+Conversion plan_conversion(const Options& options);
+
+}  // namespace mq::tool

@@ -1,0 +1,31 @@
+// What a conversion will take of this machine, known before anything is written.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+#include "mq/estimate.hpp"
+#include "tools/mq-convert/target.hpp"
+
+namespace mq::tool {
+
+struct Cost {
+  int threads = 1;
+  std::int64_t memory_bytes = 0;           // at most
+  std::int64_t file_bytes = 0;             // of the output's files without the report: exact
+  std::int64_t report_bytes = 0;           // of quantization_metadata.json, at most
+  std::filesystem::path folder;            // where the output goes; empty if no output is named
+  std::optional<std::int64_t> free_bytes;  // there, for this user
+  std::optional<SpeedEstimate> speed;      // if it was measured
+
+  std::int64_t disk_bytes() const noexcept { return file_bytes + report_bytes; }
+};
+
+Cost cost_of(const Plan& plan, const Target& target, int threads);
+
+// Throws: Io with the space needed and the space there is, if the output does not fit. What it replaces is not counted:
+// both exist until the end.
+void require_disk_space(const Cost& cost);
+
+}  // namespace mq::tool
