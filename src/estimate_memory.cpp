@@ -124,7 +124,7 @@ std::int64_t report_bound_bytes(const Plan& plan) {
     if (step.action != Step::Action::Drop) entry.digest = digest;
     if (!step.quantizes()) continue;
     entry.nonfinite.nan = plan.recipe.allow_nan ? 1 : 0;
-    digits += 4 * kDoubleText + 2 * kCountText;
+    digits += 8 * kDoubleText + 2 * kCountText;  // the errors and their sums
   }
   report.total.numel = 1;
   return static_cast<std::int64_t>(quantization_metadata(plan, report).size()) + digits + 4 * kDoubleText;

@@ -104,18 +104,4 @@ std::string quantization_metadata(const Plan& plan, const Report& report) {
   return json::dump(out) + "\n";
 }
 
-std::int64_t quantization_metadata_bytes(const Plan& plan) {
-  constexpr std::int64_t kNumberBytes = 32;  // of any double as it is printed
-  constexpr std::size_t kDigestBytes = 80;   // of "sha256:" and its digits
-  constexpr std::int64_t kNumbers = 8;       // of an error_value() with its sums
-  Report report;
-  report.total.numel = 1;
-  std::int64_t numbers = kNumbers;
-  for (const Step& step : plan.steps) {
-    report.steps.push_back({.id = step.id, .error = {}, .digest = std::string(kDigestBytes, 'f')});
-    numbers += step.quantizes() ? kNumbers : 0;
-  }
-  return static_cast<std::int64_t>(quantization_metadata(plan, report).size()) + numbers * kNumberBytes;
-}
-
 }  // namespace mq

@@ -2,7 +2,7 @@
 
 #include <unordered_map>
 
-#include "mq/convert.hpp"
+#include "mq/estimate.hpp"
 #include "src/dialects/dialect.hpp"
 #include "src/plan_layout.hpp"
 #include "src/plan_limits.hpp"
@@ -95,7 +95,7 @@ Plan make_plan(const Source& source, const Recipe& recipe, const Analysis& analy
   for (Step& step : plan.steps) maker.add(step);
   add_notes(plan);
   finish_layout(plan);
-  if (recipe.task == Recipe::Task::Quantize) plan.layout.later_bytes = quantization_metadata_bytes(plan);
+  plan.layout.later_bytes = report_bound_bytes(plan);
   return plan;
 }
 

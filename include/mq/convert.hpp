@@ -69,8 +69,6 @@ Report convert(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter&
 // The text of quantization_metadata.json: schema version, recipe with every default spelled out, spec, error and digest
 // of each tensor. Holds no time, host, path or thread count: equal inputs and options give equal text.
 std::string quantization_metadata(const Plan& plan, const Report& report);
-// What its size will be at most, whatever the data.
-std::int64_t quantization_metadata_bytes(const Plan& plan);
 
 // Reads the range of every float tensor.
 // Throws: Numeric on NaN or infinity, Io, Corrupt.

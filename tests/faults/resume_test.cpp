@@ -118,7 +118,7 @@ TEST_CASE("--resume: a run of other options or on another input is refused with 
     };
     refused({"--scheme", "int8:tensor"}, "option scheme");
     refused({"--sha256"}, "option digest");
-    refused({"--rename", "head.weight=head.w"}, "list of input tensors");
+    refused({"--rename", "head.weight=head.w"}, "option input");
     fs::last_write_time(scenario.input, fs::last_write_time(scenario.input) + std::chrono::seconds(7));
     refused({}, "input file in.pt");
   }

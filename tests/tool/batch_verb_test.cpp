@@ -241,13 +241,10 @@ TEST_CASE("a signal ends a batch: finished models stay, others leave nothing beh
   const std::string list = models.list({models.path("a.safetensors"), large, models.path("b.safetensors")});
   std::filesystem::create_directory(out);
   RunningTool tool({"batch", list, "--out", out, "--scheme", "int2:channel", "--threads", "1", "--jobs", "1"});
-  const auto has_temporary = [&] {
-    for (const std::string& name : names_in(out)) {
-      if (name.starts_with(".large.")) return true;
-    }
-    return false;
-  };
-  for (int i = 0; i < 20000 && !has_temporary(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  // The second model has begun when the first one has its names.
+  for (int i = 0; i < 20000 && (names_in(out).size() < 2 || !tool.has_opened(out, {})); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
   tool.send(SIGTERM);
   const Outcome outcome = tool.wait();
   CHECK(outcome.exit_code == 128 + SIGTERM);

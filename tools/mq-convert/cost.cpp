@@ -2,8 +2,6 @@
 
 #include <system_error>
 
-#include "formats/io/file.hpp"
-
 namespace mq::tool {
 
 Cost cost_of(const Plan& plan, const Target& target, int threads) {
@@ -18,10 +16,6 @@ Cost cost_of(const Plan& plan, const Target& target, int threads) {
   const std::filesystem::space_info space = std::filesystem::space(cost.folder, error);
   if (!error) cost.free_bytes = static_cast<std::int64_t>(space.available);
   return cost;
-}
-
-void require_disk_space(const Cost& cost) {
-  io::require_free_space(cost.folder, static_cast<std::uint64_t>(cost.disk_bytes()));
 }
 
 }  // namespace mq::tool

@@ -24,8 +24,4 @@ struct Cost {
 
 Cost cost_of(const Plan& plan, const Target& target, int threads);
 
-// Throws: Io with the space needed and the space there is, if the output does not fit. What it replaces is not counted:
-// both exist until the end.
-void require_disk_space(const Cost& cost);
-
 }  // namespace mq::tool

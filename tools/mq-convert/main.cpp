@@ -45,7 +45,6 @@ int run_conversion(const Options& options, Console& console) {
     return console.finish(options.verb);
   }
 
-  require_disk_space(conversion.cost);
   const double begin = log.seconds();
   ProgressLine line(!console.json() && !log.enabled());
   const std::unique_ptr<Checkpoint> old = options.reuse.empty() ? nullptr : open_checkpoint(options.reuse);
