@@ -11,6 +11,7 @@ Cost cost_of(const Plan& plan, const Target& target, int threads) {
             .memory_bytes = memory_bound_bytes(plan, threads),
             .file_bytes = layout_size_bytes(plan.layout, target.format),
             .report_bytes = report_bound_bytes(plan)};
+  cost.output = target.path;
   if (target.path.empty()) return cost;
   const std::filesystem::path path = target.path.has_filename() ? target.path : target.path.parent_path();
   cost.folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
@@ -21,7 +22,7 @@ Cost cost_of(const Plan& plan, const Target& target, int threads) {
 }
 
 void require_disk_space(const Cost& cost) {
-  io::require_free_space(cost.folder, static_cast<std::uint64_t>(cost.disk_bytes()));
+  io::require_free_space(cost.folder, static_cast<std::uint64_t>(cost.disk_bytes()), cost.output);
 }
 
 }  // namespace mq::tool
