@@ -198,6 +198,7 @@ class HfWriter final : public CheckpointWriter {
 
   void complete() override {
     if (completed_) return;
+    if (root_.folder.empty()) throw Error(ErrorCode::Usage, "an output is finished after it was begun");
     tiles_.require_complete();
     // After one failure a second fsync would know nothing of the bytes that were lost.
     if (std::exchange(completing_, true)) {

@@ -53,6 +53,18 @@ class RunningTool {
 
   void send(int signal) { kill(process_, signal); }
 
+  // Whether it has opened a file below a folder, with a name or without, other than `input`.
+  bool has_opened(const std::filesystem::path& folder, const std::filesystem::path& input) const {
+    std::error_code gone;
+    std::filesystem::directory_iterator entry("/proc/" + std::to_string(process_) + "/fd", gone), end;
+    for (; !gone && entry != end; entry.increment(gone)) {
+      std::error_code closed;
+      const std::string file = std::filesystem::read_symlink(entry->path(), closed).string();
+      if (file.starts_with(folder.string() + "/") && file != input.string()) return true;
+    }
+    return false;
+  }
+
   Outcome wait() {
     int status = 0;
     while (waitpid(process_, &status, 0) < 0) {

@@ -24,9 +24,8 @@ std::string write_large_file(const TempDir& dir) {
 
 // Sends the signal once the tool has begun to write.
 Outcome interrupt(const TempDir& dir, const std::vector<std::string>& arguments, int signal) {
-  const std::size_t before = names_in(dir.path()).size();
   RunningTool tool(arguments);
-  for (int i = 0; i < 20000 && names_in(dir.path()).size() == before; ++i) {
+  for (int i = 0; i < 20000 && !tool.has_opened(dir.path(), arguments[1]); ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   tool.send(signal);
