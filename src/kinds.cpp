@@ -124,7 +124,7 @@ bool uses_conv1d(std::span<const LogicalTensor> tensors, std::string_view model_
   if (model_type == "gpt2") return true;
   return std::any_of(tensors.begin(), tensors.end(), [](const LogicalTensor& t) {
     const Shape& shape = t.info.shape;
-    return shape.size() == 2 && shape[1] == 3 * shape[0] && Name(t.info.name).owner == "c_attn";
+    return shape.size() == 2 && shape[1] % 3 == 0 && shape[1] / 3 == shape[0] && Name(t.info.name).owner == "c_attn";
   });
 }
 

@@ -287,3 +287,9 @@ TEST_CASE("shards: a single file has none") {
   CHECK_THROWS_WITH_AS(make_plan(describe(c), r),
                        doctest::Contains("a largest shard is asked for, but the output is a single file"), Error);
 }
+
+TEST_CASE("kinds: a dimension near the end of the number range is a dimension") {
+  MemoryCheckpoint c;
+  c.add<float>("h.0.attn.c_attn.weight", DType::Float32, {std::int64_t{1} << 62, 0}, {});
+  CHECK(step(make_plan(describe(c), recipe("int8")), "h.0.attn.c_attn.weight").kind == TensorKind::Linear);
+}
