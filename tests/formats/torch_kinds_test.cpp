@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/value_sum.hpp"
 #include "mq/contents.hpp"
 #include "mq/source.hpp"
 #include "src/json.hpp"
@@ -63,6 +64,28 @@ TEST_CASE("sparse: any range of a densified tensor is the same range of the whol
       }
     }
   }
+}
+
+TEST_CASE("sparse: values at one place add up in their own type") {
+  const auto added = [](DType dtype, auto a, auto b) {
+    const bool fits =
+        formats::add_values(dtype, std::as_writable_bytes(std::span(&a, 1)), std::as_bytes(std::span(&b, 1)));
+    REQUIRE(fits);
+    return a;
+  };
+  CHECK(added(DType::Float32, 1.5f, 2.25f) == 3.75f);
+  CHECK(added(DType::Float64, 1.5, 2.25) == 3.75);
+  CHECK(added(DType::UInt8, std::uint8_t{200}, std::uint8_t{100}) == 44);
+  CHECK(added(DType::Int16, std::int16_t{-3}, std::int16_t{1}) == -2);
+  CHECK(added(DType::Int32, std::int32_t{-3}, std::int32_t{1}) == -2);
+  CHECK(added(DType::Int64, std::int64_t{1} << 40, std::int64_t{1}) == (std::int64_t{1} << 40) + 1);
+  CHECK(added(DType::Bool, std::uint8_t{0}, std::uint8_t{1}) == 1);
+  CHECK(added(DType::Float16, std::uint16_t{0}, std::uint16_t{0x3c00}) == 0x3c00);
+  CHECK(added(DType::BFloat16, std::uint16_t{0}, std::uint16_t{0x8000}) == 0);
+  std::uint16_t one = 0x3c00;
+  const auto bytes = std::as_writable_bytes(std::span(&one, 1));
+  CHECK_FALSE(formats::add_values(DType::Float16, bytes, bytes));
+  CHECK_FALSE(formats::add_values(DType::Float8E4M3FN, bytes, bytes));
 }
 
 TEST_CASE("sparse: indices are checked before a value is delivered") {
