@@ -13,6 +13,8 @@ namespace {
 using namespace std::string_view_literals;
 
 constexpr int kMaxDepth = 8;
+// What looking at a part costs, however small it is: opening it, and saying what is wrong with it.
+constexpr std::uint64_t kLeastCost = 4096;
 constexpr std::size_t kProbeBytes = 512;
 constexpr std::size_t kZipEndBytes = 22;
 constexpr std::size_t kMaxCommentBytes = 0xffff;
@@ -106,7 +108,7 @@ bool Search::look(const Part& part) {
 
 void Search::later(Part part) {
   if (part.depth <= kMaxDepth) {
-    if (spend(part.size_bytes, part.where)) pending_.push_back(std::move(part));
+    if (spend(std::max(part.size_bytes, kLeastCost), part.where)) pending_.push_back(std::move(part));
     return;
   }
   add(Verdict::Corrupt, part.where, std::nullopt,
