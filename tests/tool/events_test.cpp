@@ -129,3 +129,22 @@ TEST_CASE("the summary says how much was quantized, sizes, error, time and where
     CHECK(contains(outcome.out, part));
   }
 }
+
+TEST_CASE("--max-memory takes fewer threads, changes no byte, and refuses what does not fit") {
+  const TempDir dir;
+  const std::string free = (dir / "free.safetensors").string(), bound = (dir / "bound.safetensors").string();
+  REQUIRE(run_tool({"quantize", kCnn, free, "--threads", "64"}).exit_code == 0);
+  const json::Value one = parse_output(run_tool({"quantize", kCnn, "--dry-run", "--json", "--threads", "1"}));
+  const auto need = static_cast<std::int64_t>(number_at(one, {"cost", "memory_bound_bytes"}));
+  const Outcome outcome =
+      run_tool({"quantize", kCnn, bound, "--threads", "64", "--json", "--max-memory", std::to_string(need)});
+  REQUIRE(outcome.exit_code == 0);
+  CHECK(number_at(parse_output(outcome), {"cost", "threads"}) == 1);
+  CHECK(read_file(bound) == read_file(free));
+
+  const Outcome refused = run_tool({"quantize", kCnn, (dir / "none.safetensors").string(), "--max-memory", "1MB"});
+  CHECK(refused.exit_code == 6);
+  CHECK(refused.err.find("may need more memory than it is given: expected at most 1000000 bytes (--max-memory)") !=
+        std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(dir / "none.safetensors"));
+}

@@ -31,6 +31,9 @@ void add_output_options(CLI::App& app, Options& options) {
            "print the plan, the exact size, and what it takes of disk, memory and time; write nothing",
            options.dry_run);
   add_layout_options(app, options);
+  add_value(app, kGeneral, "--max-memory", "SIZE",
+            "stay below this much memory, as in 256MiB, with fewer threads if need be, or say what needs more",
+            [&](const std::string& text) { options.max_memory = parse_bytes("--max-memory", text); });
   add_flag(app, kOutput, "--resume",
            "keep what is done in OUT.partial if the run ends early, however it ends, and go on with what is there",
            options.resume);

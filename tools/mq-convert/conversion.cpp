@@ -1,5 +1,9 @@
 #include "tools/mq-convert/conversion.hpp"
 
+#include <algorithm>
+
+#include "mq/estimate.hpp"
+
 namespace mq::tool {
 
 Conversion plan_conversion(const Options& options) {
@@ -20,6 +24,22 @@ Conversion plan_conversion(const Options& options) {
   conversion.plan = make_plan(source, recipe);
   conversion.cost = cost_of(conversion.plan, target, options.threads);
   return conversion;
+}
+
+void keep_to_memory(Conversion& conversion, std::int64_t most_bytes) {
+  Cost& cost = conversion.cost;
+  while (cost.memory_bytes > most_bytes && cost.threads > 1) {
+    cost.memory_bytes = memory_bound_bytes(conversion.plan, --cost.threads);
+  }
+  if (cost.memory_bytes <= most_bytes) return;
+  const auto largest = std::ranges::max_element(conversion.plan.steps, {}, &Step::state_bytes);
+  const bool named = largest != conversion.plan.steps.end() && largest->state_bytes > 0;
+  throw Error({.code = ErrorCode::Limit,
+               .message = "the conversion may need more memory than it is given",
+               .file = conversion.input->path().string(),
+               .tensor = named ? largest->id : std::string(),
+               .expected = "at most " + std::to_string(most_bytes) + " bytes (--max-memory)",
+               .found = std::to_string(cost.memory_bytes)});
 }
 
 }  // namespace mq::tool

@@ -23,4 +23,8 @@ struct Conversion {
 // Throws: as open_checkpoint(), choose_target(), create_checkpoint() and make_plan().
 Conversion plan_conversion(const Options& options);
 
+// Takes as many threads as keep a conversion below so many bytes of memory.
+// Throws: Limit, naming the tensor with the largest state if there is one, if it may need more with a single one.
+void keep_to_memory(Conversion& conversion, std::int64_t most_bytes);
+
 }  // namespace mq::tool

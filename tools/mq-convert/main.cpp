@@ -32,12 +32,13 @@ int run_conversion(const Options& options, Console& console) {
   EventLog& log = console.log();
   log.emit("start", start_event(options));
   Conversion conversion = plan_conversion(options);
+  if (options.max_memory) keep_to_memory(conversion, *options.max_memory);
   const Plan& plan = conversion.plan;
   console.show("input", InputSummary{*conversion.input});
   console.show("plan", PlanView{plan, conversion.cost.file_bytes});
   log.emit("plan", plan_event(conversion));
   for (const std::string& note : plan.notes) log.warning(note);
-  Workers workers(options.threads);
+  Workers workers(conversion.cost.threads);
   if (options.dry_run) {
     conversion.cost.speed = estimate_speed(plan, workers.executor);
     if (!console.json()) console.print("dry run: nothing is written\n");

@@ -30,7 +30,7 @@ struct Options {
   std::filesystem::path reuse = {};                // an earlier output
 
   int jobs = 0;                                 // batch: models at a time; 0: a few
-  std::optional<std::int64_t> max_memory = {};  // batch: bytes of all conversions together
+  std::optional<std::int64_t> max_memory = {};  // bytes; batch: of all conversions together
 
   std::string tensor = {};  // info: the one to look into
   bool tree = false;        // info: everything in the file
