@@ -96,12 +96,15 @@ std::string quantization_metadata(const Plan& plan, const Report& report) {
   out.set("recipe", to_json(plan.recipe));
   out.set("digests", digest_rule(plan));
   if (report.total.numel > 0) out.set("total_error", error_value(report.total));
-  json::Array tensors;
+  // A line for each tensor, printed as it is made: a tree of a million of them would take gigabytes.
+  std::string text = json::dump(out);
+  text.erase(text.rfind('\n'));
+  text += ",\n  \"tensors\": [";
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
-    tensors.push_back(step_value(plan, plan.steps[i], report.steps[i]));
+    text += i == 0 ? "\n    " : ",\n    ";
+    text += json::dump(step_value(plan, plan.steps[i], report.steps[i]), -1);
   }
-  out.set("tensors", std::move(tensors));
-  return json::dump(out) + "\n";
+  return text + "\n  ]\n}\n";
 }
 
 }  // namespace mq

@@ -180,7 +180,7 @@ TEST_CASE("--allow-nan quantizes what is an error otherwise, and says in which t
   const Outcome accepted = run_tool({"quantize", in, out, "--allow-nan"});
   CHECK(accepted.exit_code == 0);
   CHECK(contains(accepted.out, "fc.weight (2 NaN, 1 infinite)"));
-  CHECK(contains(read_file(out + ".quantization_metadata.json"), "\"nan\": 2"));
+  CHECK(contains(read_file(out + ".quantization_metadata.json"), "\"nan\":2"));
   const json::Value value = parse_output(run_tool({"quantize", in, out, "--allow-nan", "--overwrite", "--json"}));
   const json::Value& step = at(value, {"result", "tensors"}).as_array()->front();
   CHECK(number_at(step, {"nonfinite", "nan"}) == 2);
