@@ -70,6 +70,7 @@ std::vector<Group> heaviest_groups(const Plan& plan) {
     if (!group.largest || step.input_bytes > group.largest->input_bytes) group.largest = &step;
   }
   std::vector<Group> sorted;
+  sorted.reserve(groups.size());
   for (const auto& [key, group] : groups) sorted.push_back(group);
   std::ranges::sort(sorted, std::ranges::greater(), &Group::input_bytes);
   if (sorted.size() > kMaxProbes) sorted.resize(kMaxProbes);

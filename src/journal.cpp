@@ -58,9 +58,9 @@ json::Value value_of(const JournalEntry& entry) {
 // Nothing if the value is not an entry.
 std::optional<JournalEntry> entry_of(const json::Value& value) {
   const auto member = [&](const char* key) -> const json::Value& {
-    static const json::Value none;
+    static const json::Value kNone;
     const json::Value* found = value.find(key);
-    return found == nullptr ? none : *found;
+    return found == nullptr ? kNone : *found;
   };
   const std::int64_t* const step = member("step").as_int();
   const std::string* const id = member("id").as_string();

@@ -24,7 +24,7 @@ namespace mq {
 namespace {
 
 std::span<const SchemeInfo> list_schemes() {
-  static const std::vector<SchemeInfo> rows = [] {
+  static const std::vector<SchemeInfo> kList = [] {
     struct Row {
       std::string_view name, unsigned_name, description, unsigned_description;
     };
@@ -49,7 +49,7 @@ std::span<const SchemeInfo> list_schemes() {
     }
     return list;
   }();
-  return rows;
+  return kList;
 }
 
 void check(const QuantSpec& spec) {
