@@ -155,8 +155,7 @@ struct Quantize {
     }
   }
 
- private:
-  // Single elements do not need them small.
+  // Whether they can be added to 16-bit codes. Single elements do not need them small.
   static bool small_zero_points(const float* zero_point, std::size_t rows, std::size_t run) {
     using Floats = typename Lanes<Isa>::Floats;
     constexpr std::size_t kWidth = Lanes<Isa>::kWidth;

@@ -3,6 +3,7 @@
 
 #include "kernels/lanes.hpp"
 #include "kernels/metrics.hpp"
+#include "kernels/quantize.hpp"
 #include "kernels/reference.hpp"
 
 namespace mq::kernels {
@@ -78,7 +79,7 @@ template <class Isa>
 struct QuantizeMeasured {
   static void quantize_8_measured(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
                                   std::uint8_t* q, ErrorSums* sums) noexcept {
-    if (!in_range(runs, rows)) return Reference<Isa>::quantize_8_measured(x, rows, run, runs, q, sums);
+    if (!in_range(runs, rows, run)) return Reference<Isa>::quantize_8_measured(x, rows, run, runs, q, sums);
     if (runs.qmin >= -128.0f && runs.qmax <= 127.0f) {
       apply<MeasuredOp<Isa, true, false>>(x, rows, run, runs, q, *sums);
     } else if (runs.qmin >= 0.0f && runs.qmax <= 255.0f) {
@@ -90,17 +91,13 @@ struct QuantizeMeasured {
 
   static void quantize_4_measured(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
                                   std::uint8_t* packed, ErrorSums* sums) noexcept {
-    if (!in_range(runs, rows)) return Reference<Isa>::quantize_4_measured(x, rows, run, runs, packed, sums);
+    if (!in_range(runs, rows, run)) return Reference<Isa>::quantize_4_measured(x, rows, run, runs, packed, sums);
     apply<MeasuredOp<Isa, false, true>>(x, rows, run, runs, packed, *sums);
   }
 
  private:
-  // Whole numbers of 16 bits survive narrowing and the addition of the zero point.
-  static bool in_range(const AffineRuns& runs, std::size_t rows) {
-    constexpr float kMaxZeroPoint = 16384.0f;
-    bool small = runs.qmin <= runs.qmax;
-    for (std::size_t r = 0; r < rows; ++r) small &= __builtin_fabsf(runs.zero_point[r]) <= kMaxZeroPoint;
-    return small;
+  static bool in_range(const AffineRuns& runs, std::size_t rows, std::size_t run) {
+    return runs.qmin <= runs.qmax && Quantize<Isa>::small_zero_points(runs.zero_point, rows, run);
   }
 
   template <class Op>

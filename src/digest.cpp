@@ -37,4 +37,9 @@ std::string digest_text(DigestKind kind, std::span<const ChunkDigest> chunks) {
   return text;
 }
 
+std::string digest_of(DigestKind kind, std::span<const std::byte> bytes) {
+  const ChunkDigest chunk = digest_chunk(kind, bytes);
+  return digest_text(kind, std::span(&chunk, 1));
+}
+
 }  // namespace mq

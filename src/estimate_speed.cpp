@@ -2,11 +2,13 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "mq/convert.hpp"
 #include "mq/estimate.hpp"
+#include "mq/memory.hpp"
 #include "src/block_layout.hpp"
 #include "src/null_writer.hpp"
 #include "src/plan_steps.hpp"
@@ -20,37 +22,17 @@ constexpr std::chrono::milliseconds kProbeTime(40);
 constexpr std::size_t kMaxProbes = 4;
 
 // One weight, made up: numbers of one exponent and either sign.
-class ProbeCheckpoint final : public Checkpoint {
- public:
-  ProbeCheckpoint(DType dtype, Shape shape)
-      : tensors_{{.name = "probe.weight", .dtype = dtype, .shape = std::move(shape)}},
-        bytes_(static_cast<std::size_t>(tensors_.front().size_bytes())) {
-    const auto item = static_cast<std::size_t>(bytes_of(dtype, 1));
-    std::uint32_t state = 1;
-    for (std::size_t i = 0; i < bytes_.size(); ++i) {
-      state = state * 1664525 + 1013904223;
-      // The last byte of a number has its sign and the top of its exponent.
-      bytes_[i] = static_cast<std::byte>(i % item == item - 1 ? 0x3c | (state >> 31 << 7) : state >> 24);
-    }
+std::unique_ptr<Checkpoint> probe_checkpoint(DType dtype, Shape shape) {
+  Buffer bytes(static_cast<std::size_t>(bytes_of(dtype, numel(shape))));
+  const auto item = static_cast<std::size_t>(bytes_of(dtype, 1));
+  std::uint32_t state = 1;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    state = state * 1664525 + 1013904223;
+    // The last byte of a number has its sign and the top of its exponent.
+    bytes.data()[i] = static_cast<std::byte>(i % item == item - 1 ? 0x3c | (state >> 31 << 7) : state >> 24);
   }
-
-  std::string_view format() const noexcept override { return "probe"; }
-  const std::filesystem::path& path() const noexcept override { return path_; }
-  std::span<const TensorInfo> tensors() const noexcept override { return tensors_; }
-  const Metadata& metadata() const noexcept override { return metadata_; }
-  void read(std::size_t, std::int64_t first, std::int64_t count, std::span<std::byte> out) const override {
-    const DType dtype = tensors_.front().dtype;
-    const auto begin = bytes_.begin() + bytes_of(dtype, first);
-    std::copy(begin, begin + bytes_of(dtype, count), out.begin());
-  }
-  using Checkpoint::read;
-
- private:
-  std::filesystem::path path_;
-  std::vector<TensorInfo> tensors_;
-  std::vector<std::byte> bytes_;
-  Metadata metadata_;
-};
+  return make_checkpoint({{"probe.weight", Tensor(dtype, std::move(shape), std::move(bytes))}}, {}, "probe");
+}
 
 // Steps that cost the same for each byte, about.
 struct Group {
@@ -78,7 +60,7 @@ std::vector<Group> heaviest_groups(const Plan& plan) {
 }
 
 // A plan for one weight of the step's kind: as wide, and as high as a probe may be.
-Plan probe_plan(const Plan& plan, const Step& step, const ProbeCheckpoint& checkpoint) {
+Plan probe_plan(const Plan& plan, const Step& step, const Checkpoint& checkpoint) {
   Recipe recipe{.scheme = step.spec};
   recipe.min_numel = 0;
   recipe.allow_nan = plan.recipe.allow_nan;
@@ -101,14 +83,14 @@ double measured_speed(const Plan& plan, const Step& step, Executor& executor) {
   const TensorInfo& tensor = plan.source.tensors[step.inputs.front()].info;
   // Blocks of ggml are decoded at a speed that nothing here knows; their values go on as floats.
   const DType dtype = info(tensor.dtype).block_numel == 1 ? tensor.dtype : DType::Float32;
-  const ProbeCheckpoint checkpoint(dtype, probe_shape(plan, step));
-  const Plan probe = probe_plan(plan, step, checkpoint);
+  const std::unique_ptr<Checkpoint> checkpoint = probe_checkpoint(dtype, probe_shape(plan, step));
+  const Plan probe = probe_plan(plan, step, *checkpoint);
   double best = 0;
   const Clock::time_point end = Clock::now() + kProbeTime;
   do {
     NullWriter writer;
     const Clock::time_point begin = Clock::now();
-    convert(checkpoint, probe, writer, executor);
+    convert(*checkpoint, probe, writer, executor);
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     best = std::max(best, static_cast<double>(probe.input_bytes) / std::max(seconds, 1e-9));
   } while (Clock::now() < end);

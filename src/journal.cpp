@@ -18,8 +18,7 @@ constexpr const char* kName = "journal";
 constexpr std::uint64_t kMaxBytes = std::uint64_t{4} << 30;
 
 std::string checksum(std::string_view text) {
-  const ChunkDigest chunk = digest_chunk(DigestKind::Xxh3, std::as_bytes(std::span(text)));
-  return digest_text(DigestKind::Xxh3, std::span(&chunk, 1));
+  return digest_of(DigestKind::Xxh3, std::as_bytes(std::span(text)));
 }
 
 std::string line_of(const json::Value& value) {

@@ -15,22 +15,6 @@ json::Value shape_value(const Shape& shape) {
   return out;
 }
 
-json::Value error_value(const ErrorStats& error) {
-  json::Value out;
-  out.set("sqnr_db", error.sqnr_db());
-  out.set("mse", error.mse());
-  out.set("cosine", error.cosine());
-  out.set("max_error", error.max_error);
-  return out;
-}
-
-json::Value nonfinite_value(const NonfiniteCounts& counts) {
-  json::Value out;
-  out.set("nan", counts.nan);
-  out.set("infinite", counts.infinite);
-  return out;
-}
-
 // From which those of several tensors follow.
 json::Value sums_value(const ErrorStats& error) {
   json::Value out;
@@ -49,6 +33,22 @@ const char* action_name(const Step& step) {
 
 }  // namespace
 
+json::Value to_json(const ErrorStats& error) {
+  json::Value out;
+  out.set("sqnr_db", error.sqnr_db());
+  out.set("mse", error.mse());
+  out.set("cosine", error.cosine());
+  out.set("max_error", error.max_error);
+  return out;
+}
+
+json::Value to_json(const NonfiniteCounts& counts) {
+  json::Value out;
+  out.set("nan", counts.nan);
+  out.set("infinite", counts.infinite);
+  return out;
+}
+
 json::Value step_value(const Plan& plan, const Step& step, const StepReport& report) {
   const TensorInfo& input = plan.source.tensors[step.inputs.front()].info;
   json::Value out;
@@ -62,10 +62,10 @@ json::Value step_value(const Plan& plan, const Step& step, const StepReport& rep
   if (step.quantizes()) {
     out.set("scale_dtype", to_string(*step.spec.scale_dtype));
     out.set("bits_per_weight", step.bits_per_weight);
-    json::Value error = error_value(report.error);
+    json::Value error = to_json(report.error);
     error.set("sums", sums_value(report.error));
     out.set("error", std::move(error));
-    if (report.nonfinite.total() > 0) out.set("nonfinite", nonfinite_value(report.nonfinite));
+    if (report.nonfinite.total() > 0) out.set("nonfinite", to_json(report.nonfinite));
   }
   json::Array outputs;
   for (const std::size_t index : step.outputs) outputs.emplace_back(plan.layout.tensors[index].name);
@@ -95,7 +95,7 @@ std::string quantization_metadata(const Plan& plan, const Report& report) {
   out.set("tool_version", kVersion);
   out.set("recipe", to_json(plan.recipe));
   out.set("digests", digest_rule(plan));
-  if (report.total.numel > 0) out.set("total_error", error_value(report.total));
+  if (report.total.numel > 0) out.set("total_error", to_json(report.total));
   // A line for each tensor, printed as it is made: a tree of a million of them would take gigabytes.
   std::string text = json::dump(out);
   text.erase(text.rfind('\n'));

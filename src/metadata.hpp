@@ -12,6 +12,10 @@ inline constexpr std::string_view kReportName = "quantization_metadata.json";
 inline constexpr std::uint64_t kMaxReportBytes =
     1 << 30;  // a few hundred bytes a tensor, of which there may be a million
 
+// The figures that people and reports get.
+json::Value to_json(const ErrorStats& error);
+json::Value to_json(const NonfiniteCounts& counts);
+
 // The entry of a step in quantization_metadata.json.
 json::Value step_value(const Plan& plan, const Step& step, const StepReport& report);
 

@@ -1,4 +1,5 @@
-// A writer for runs of which only the report is wanted.
+// A writer for runs of which only the report is wanted. Unlike that of make_null_writer() it checks nothing, so that a
+// run may also be a part of a plan.
 #pragma once
 
 #include "mq/checkpoint.hpp"

@@ -8,6 +8,7 @@
 #include "formats/io/file.hpp"
 #include "mq/version.hpp"
 #include "src/metadata.hpp"
+#include "src/null_writer.hpp"
 #include "src/step_run.hpp"
 #include "src/validate_report.hpp"
 
@@ -15,17 +16,6 @@ namespace mq {
 namespace {
 
 constexpr std::int64_t kCopyBytes = 1 << 20;
-
-// Reads tensors only for the sake of their digests.
-class NoWriter final : public CheckpointWriter {
- public:
-  void begin(const Layout&) override {}
-  void write(std::size_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::span<const std::byte>) override {
-  }
-  void add_text(std::string_view, std::string) override {}
-  void finish() override {}
-  std::int64_t size_bytes() const noexcept override { return 0; }
-};
 
 bool has(const json::Value& value, std::string_view key, const json::Value& wanted) {
   const json::Value* const found = value.find(key);
@@ -132,7 +122,7 @@ std::optional<StepReport> Reuse::copy(std::size_t step, const Checkpoint& checkp
   Step reading = plan_.steps[step];
   reading.action = Step::Action::Copy;
   reading.transforms.clear();
-  NoWriter nowhere;
+  NullWriter nowhere;  // read only for the sake of its digest
   StepRun run(checkpoint, plan_, reading, nowhere);
   executor.parallel_for(run.tiles(), [&](std::int64_t tile) {
     WorkerScratch scratch;

@@ -14,14 +14,9 @@ namespace {
 
 constexpr std::uint64_t kBeginningBytes = std::uint64_t{1} << 20;
 
-std::string digest_of(std::span<const std::byte> bytes) {
-  const ChunkDigest chunk = digest_chunk(DigestKind::Xxh3, bytes);
-  return digest_text(DigestKind::Xxh3, std::span(&chunk, 1));
-}
-
 std::string digest_of(const json::Value& value) {
   const std::string text = json::dump(value, -1);
-  return digest_of(std::as_bytes(std::span(text)));
+  return digest_of(DigestKind::Xxh3, std::as_bytes(std::span(text)));
 }
 
 json::Value file_value(const std::filesystem::path& path) {
@@ -31,7 +26,7 @@ json::Value file_value(const std::filesystem::path& path) {
   json::Value value;
   value.set("size_bytes", file.size());
   value.set("modified_ns", file.modified_ns());
-  value.set("beginning", digest_of(beginning));
+  value.set("beginning", digest_of(DigestKind::Xxh3, beginning));
   return value;
 }
 

@@ -190,7 +190,6 @@ class Batch {
                    .file = job.options.out.string(),
                    .hint = "--overwrite replaces it"});
     }
-    require_disk_space(conversion.cost);
     const Report report = convert(*conversion.input, conversion.plan, *conversion.writer, executor_, watch);
     line.set("status", "done");
     line.set("output_bytes", report.output_bytes);

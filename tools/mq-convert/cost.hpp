@@ -15,8 +15,7 @@ struct Cost {
   std::int64_t memory_bytes = 0;           // at most
   std::int64_t file_bytes = 0;             // of the output's files without the report: exact
   std::int64_t report_bytes = 0;           // of quantization_metadata.json, at most
-  std::filesystem::path output;            // empty if none is named
-  std::filesystem::path folder;            // where it goes
+  std::filesystem::path folder;            // where the output goes; empty if no output is named
   std::optional<std::int64_t> free_bytes;  // there, for this user
   std::optional<SpeedEstimate> speed;      // if it was measured
 
@@ -24,9 +23,5 @@ struct Cost {
 };
 
 Cost cost_of(const Plan& plan, const Target& target, int threads);
-
-// Throws: Io with the space needed and the space there is, if the output does not fit. What it replaces is not counted:
-// both exist until the end.
-void require_disk_space(const Cost& cost);
 
 }  // namespace mq::tool

@@ -6,13 +6,12 @@
 
 #include "formats/io/file.hpp"
 #include "src/json.hpp"
+#include "src/metadata.hpp"
 #include "src/null_writer.hpp"
 #include "src/recipe.hpp"
 
 namespace mq::tool {
 namespace {
-
-constexpr std::string_view kReportName = "quantization_metadata.json";
 
 // Null if there is none that can be read.
 json::Value read_report(const std::filesystem::path& output) {

@@ -46,7 +46,6 @@ int run_conversion(const Options& options, Console& console) {
     return console.finish(options.verb);
   }
 
-  if (!options.resume) require_disk_space(conversion.cost);  // the writer knows what is there of it
   const double begin = log.seconds();
   ProgressLine line(!console.json() && !log.enabled());
   const std::unique_ptr<Checkpoint> old = options.reuse.empty() ? nullptr : open_checkpoint(options.reuse);

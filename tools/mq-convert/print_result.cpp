@@ -118,22 +118,6 @@ std::string loads_in_line(const Plan& plan) {
 
 }  // namespace
 
-json::Value to_json(const ErrorStats& error) {
-  json::Value value;
-  value.set("sqnr_db", error.sqnr_db());
-  value.set("mse", error.mse());
-  value.set("cosine", error.cosine());
-  value.set("max_error", error.max_error);
-  return value;
-}
-
-json::Value to_json(const NonfiniteCounts& counts) {
-  json::Value value;
-  value.set("nan", counts.nan);
-  value.set("infinite", counts.infinite);
-  return value;
-}
-
 std::string to_text(const Result& result, const Style& style) {
   std::string text = error_table(result, style.verbose);
   text += warnings(result) + nonfinite_line(result) + saved_work(result) + summary(result);

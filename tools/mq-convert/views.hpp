@@ -16,6 +16,7 @@
 #include "mq/source.hpp"
 #include "mq/validate.hpp"
 #include "src/json.hpp"
+#include "src/metadata.hpp"
 #include "src/recipe.hpp"
 #include "tools/mq-convert/cost.hpp"
 #include "tools/mq-convert/inspect.hpp"
@@ -108,8 +109,6 @@ json::Value to_json(std::span<const LimitInfo> limits);
 // "left out: optimizer, 244 tensors, 1.9 GB; epoch = 12\n", or nothing.
 std::string left_out_line(std::span<const LeftOut> left_out);
 json::Value to_json(std::span<const LeftOut> left_out);
-json::Value to_json(const ErrorStats& error);
-json::Value to_json(const NonfiniteCounts& counts);
 json::Value string_array(const std::vector<std::string>& strings);
 json::Value shape_array(const Shape& shape);
 
