@@ -32,11 +32,13 @@ std::uint32_t detect_cpu_features() noexcept {
   const bool has_avx = bit(ecx, 28);
   const bool has_xgetbv = bit(ecx, 27);
   const bool has_f16c = bit(ecx, 29);
+  const bool has_fma = bit(ecx, 12);
   std::uint32_t found = 0;
   if (bit(ecx, 1)) found |= kPclmul;
   const std::uint32_t saved = has_xgetbv ? read_xcr0() : 0;
   if (!has_avx || (saved & kYmmState) != kYmmState) return found;
   if (has_f16c) found |= kF16c;
+  if (has_fma) found |= kFma;
   if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return found;
   if (bit(ebx, 5)) found |= kAvx2;
   if (bit(ebx, 3) && bit(ebx, 8)) found |= kBmi;

@@ -15,6 +15,7 @@ enum CpuFeature : std::uint32_t {
   kAvx512vl = 1u << 6,
   kAvx512dq = 1u << 7,
   kNeon = 1u << 8,
+  kFma = 1u << 9,
 };
 
 // Asked of the CPU once per call; 0 on an architecture without optional features worth knowing.

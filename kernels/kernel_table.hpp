@@ -41,6 +41,33 @@ struct AffineRuns {
   float qmax;
 };
 
+// How to search for affine parameters (kernels/search.hpp).
+struct AffineSearch {
+  float code_min;
+  float code_max;
+  float zero_point;      // of every block, unless own_zero_points
+  bool own_zero_points;  // each block finds its own, a code
+  bool either_sign;      // scales may be negative, and are where that gives the extreme the longer side of the codes
+  bool both_signs;       // try the other sign too
+  // Inverse scales to try: equal steps from shrink times the largest that clips nothing to grow times it, or to where
+  // what is beyond crest times the root mean square clips, whichever is farther.
+  float shrink;
+  float grow;
+  float crest;
+  std::uint32_t candidates;  // 2..kMaxSearchCandidates
+  std::uint32_t refinements;
+};
+constexpr std::uint32_t kMaxSearchCandidates = 32;
+
+// Blocks to search: `rows` runs of `run` elements.
+struct SearchBlocks {
+  const float* x;        // elements that are not finite count as 0
+  const float* weights;  // of the squared errors, one for each element of x; finite, not negative; or null: all alike
+  std::size_t rows;
+  std::size_t run;
+  const Range* ranges;  // of the runs
+};
+
 struct KernelTable {
   const char* name;                 // "reference", "avx2", "avx512bw", "neon"
   std::uint32_t required_features;  // bits of cpu_features.hpp
@@ -64,6 +91,10 @@ struct KernelTable {
                               std::uint8_t* q, ErrorSums* sums) noexcept;
   void (*quantize_4_measured)(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
                               std::uint8_t* packed, ErrorSums* sums) noexcept;
+
+  // The scale and the zero point of each run that leave the least (weighted) squared error, as far as the search sees;
+  // scale 0 for runs that are all zero or weigh nothing. Scales are not rounded to any type.
+  void (*search_affine)(const AffineSearch& how, const SearchBlocks& blocks, float* scale, float* zero_point) noexcept;
 
   // y = (q - zero_point) * scale.
   void (*dequantize_i8)(const std::int8_t* q, std::size_t rows, std::size_t run, const float* scale,

@@ -16,6 +16,8 @@
 //   Floats from_e5m2(const uint8_t*)             W values
 //   Floats from_e4m3_scaled(const uint8_t*)      W values times 2^-8, NaNs as small_float.hpp has them
 //   Floats divide(Floats, Floats)                correctly rounded
+//   Floats fused(Floats a, Floats b, Floats c)   a * b + c rounded once
+//   transpose(Floats (&)[W])                     lane i of vector k becomes lane k of vector i
 //   float least(Floats), largest(Floats)         across the lanes
 //   Floats min_of_each(Floats (&)[W]), max_of_each   lane i of the result is the least or largest lane of vector i
 //   store_ranges(Floats lo, Floats hi, Range*)   W ranges without non-finite elements

@@ -11,6 +11,7 @@
 #include "kernels/pack.hpp"
 #include "kernels/quantize.hpp"
 #include "kernels/quantize_measured.hpp"
+#include "kernels/search.hpp"
 #include "kernels/widen.hpp"
 
 namespace mq::kernels {
@@ -19,6 +20,7 @@ template <class Isa>
 struct VectorOps : Minmax<Isa>,
                    Quantize<Isa>,
                    QuantizeMeasured<Isa>,
+                   Search<VectorSearch<Isa>>,
                    Dequantize<Isa>,
                    Fp8<Isa>,
                    Widen<Isa>,

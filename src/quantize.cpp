@@ -6,6 +6,7 @@
 #include "src/codecs/codec.hpp"
 #include "src/float_rows.hpp"
 #include "src/qparams.hpp"
+#include "src/search.hpp"
 
 namespace mq {
 namespace {
@@ -53,12 +54,14 @@ CodecRequest request_for(const QuantSpec& spec, std::span<const std::int64_t> sh
   return {.spec = spec, .layout = make_block_layout(shape, matrix_shape(shape), spec.granularity)};
 }
 
-QuantizedTensor encode(TensorView tensor, const QuantSpec& spec, const QParams* given) {
+QuantizedTensor encode(TensorView tensor, const QuantSpec& spec, const SearchOptions& search, const QParams* given) {
   const Codec& codec = codec_of(spec);
   require_encoder(spec);
   codec.check(spec);
   FloatRows rows(tensor);
-  const CodecRequest request = request_for(spec, tensor.shape);
+  CodecRequest request = request_for(spec, tensor.shape);
+  require_importance(search, request.layout.matrix.cols, {});
+  request.search = search;
   PartBuffers parts(codec.parts(request));
   const std::unique_ptr<CodecState> state = codec.begin(request, given);
   EncodeCounts counts;
@@ -78,11 +81,15 @@ QuantizedTensor encode(TensorView tensor, const QuantSpec& spec, const QParams* 
 }  // namespace
 
 QuantizedTensor quantize(TensorView tensor, const QuantSpec& spec) {
-  return encode(tensor, spec, nullptr);
+  return encode(tensor, spec, {.effort = Effort::Fast}, nullptr);
+}
+
+QuantizedTensor quantize(TensorView tensor, const QuantSpec& spec, const SearchOptions& search) {
+  return encode(tensor, spec, search, nullptr);
 }
 
 QuantizedTensor quantize(TensorView tensor, const QuantSpec& spec, const QParams& qparams) {
-  return encode(tensor, spec, &qparams);
+  return encode(tensor, spec, {.effort = Effort::Fast}, &qparams);
 }
 
 Tensor dequantize(const QuantizedTensor& tensor) {

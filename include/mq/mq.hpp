@@ -19,6 +19,7 @@
 #include "mq/plan.hpp"
 #include "mq/quant_spec.hpp"
 #include "mq/quantize.hpp"
+#include "mq/search.hpp"
 #include "mq/recipe.hpp"
 #include "mq/source.hpp"
 #include "mq/tensor.hpp"

@@ -22,6 +22,7 @@
 #include "mq/checkpoint.hpp"
 #include "mq/observer.hpp"
 #include "mq/quant_spec.hpp"
+#include "mq/search.hpp"
 #include "mq/tensor.hpp"
 
 namespace mq {
@@ -74,6 +75,10 @@ class QuantizedTensor {
 // Quantizes a float tensor (any float type; f64 goes through f32).
 // Throws: Usage (not a float tensor, granularity that does not fit), Numeric (NaN, infinity, overflow).
 QuantizedTensor quantize(TensorView tensor, const QuantSpec& spec);
+// The same with scales (and zero points) that a search finds for each block, where the encoding has such a search and
+// every block is a piece of one row: integers of 2 to 6 bits, and of 8 in groups of up to 128; with Effort::Max any.
+// Throws: also Usage if the importance does not fit the columns.
+QuantizedTensor quantize(TensorView tensor, const QuantSpec& spec, const SearchOptions& search);
 // The same with given parameters, one per block; scales are rounded to their storage type.
 // Throws: also Usage if their number is not that of the blocks, a scale is 0 or not finite, or a zero point is not a code
 // (for symmetric mappings: not the one they have).

@@ -7,6 +7,6 @@
 namespace mq::kernels {
 
 extern const KernelTable kAvx2Kernels;
-constinit const KernelTable kAvx2Kernels = make_table<VectorOps<Avx2>>("avx2", kAvx2 | kF16c | kBmi | kPclmul);
+constinit const KernelTable kAvx2Kernels = make_table<VectorOps<Avx2>>("avx2", kAvx2 | kFma | kF16c | kBmi | kPclmul);
 
 }  // namespace mq::kernels

@@ -1,4 +1,4 @@
-// 256-bit vectors: AVX2, F16C, BMI and PCLMULQDQ. Included by avx2.cpp alone.
+// 256-bit vectors: AVX2, FMA, F16C, BMI and PCLMULQDQ. Included by avx2.cpp alone.
 #pragma once
 
 #include <immintrin.h>
@@ -82,6 +82,23 @@ struct Avx2 {
   }
 
   static Floats divide(Floats a, Floats b) { return a / b; }
+  static Floats fused(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
+
+  static void transpose(Floats (&v)[8]) {
+    __m256 quads[8];  // [4k + j]: in each 128 bits, column j (of those bits) of rows 4k..4k+3
+    for (int k = 0; k < 8; k += 4) {
+      const __m256 ab_low = _mm256_unpacklo_ps(v[k], v[k + 1]), ab_high = _mm256_unpackhi_ps(v[k], v[k + 1]);
+      const __m256 cd_low = _mm256_unpacklo_ps(v[k + 2], v[k + 3]), cd_high = _mm256_unpackhi_ps(v[k + 2], v[k + 3]);
+      quads[k] = _mm256_shuffle_ps(ab_low, cd_low, 0x44);
+      quads[k + 1] = _mm256_shuffle_ps(ab_low, cd_low, 0xee);
+      quads[k + 2] = _mm256_shuffle_ps(ab_high, cd_high, 0x44);
+      quads[k + 3] = _mm256_shuffle_ps(ab_high, cd_high, 0xee);
+    }
+    for (int j = 0; j < 4; ++j) {
+      v[j] = _mm256_permute2f128_ps(quads[j], quads[j + 4], 0x20);
+      v[j + 4] = _mm256_permute2f128_ps(quads[j], quads[j + 4], 0x31);
+    }
+  }
 
   static float least(Floats v) {
     const __m128 four = _mm_min_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));

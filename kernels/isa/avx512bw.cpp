@@ -8,6 +8,6 @@ namespace mq::kernels {
 
 extern const KernelTable kAvx512bwKernels;
 constinit const KernelTable kAvx512bwKernels = make_table<VectorOps<Avx512bw>>(
-    "avx512bw", kAvx2 | kF16c | kBmi | kPclmul | kAvx512f | kAvx512bw | kAvx512vl | kAvx512dq);
+    "avx512bw", kAvx2 | kFma | kF16c | kBmi | kPclmul | kAvx512f | kAvx512bw | kAvx512vl | kAvx512dq);
 
 }  // namespace mq::kernels

@@ -98,6 +98,29 @@ struct Avx512bw {
   }
 
   static Floats divide(Floats a, Floats b) { return a / b; }
+  static Floats fused(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+
+  static void transpose(Floats (&v)[16]) {
+    __m512 quads[16];  // [4k + j]: in each 128 bits, column j (of those bits) of rows 4k..4k+3
+    for (int k = 0; k < 16; k += 4) {
+      const __m512 ab_low = _mm512_unpacklo_ps(v[k], v[k + 1]), ab_high = _mm512_unpackhi_ps(v[k], v[k + 1]);
+      const __m512 cd_low = _mm512_unpacklo_ps(v[k + 2], v[k + 3]), cd_high = _mm512_unpackhi_ps(v[k + 2], v[k + 3]);
+      quads[k] = _mm512_shuffle_ps(ab_low, cd_low, 0x44);
+      quads[k + 1] = _mm512_shuffle_ps(ab_low, cd_low, 0xee);
+      quads[k + 2] = _mm512_shuffle_ps(ab_high, cd_high, 0x44);
+      quads[k + 3] = _mm512_shuffle_ps(ab_high, cd_high, 0xee);
+    }
+    for (int j = 0; j < 4; ++j) {
+      const __m512 low_even = _mm512_shuffle_f32x4(quads[j], quads[j + 4], 0x88);
+      const __m512 low_odd = _mm512_shuffle_f32x4(quads[j], quads[j + 4], 0xdd);
+      const __m512 high_even = _mm512_shuffle_f32x4(quads[j + 8], quads[j + 12], 0x88);
+      const __m512 high_odd = _mm512_shuffle_f32x4(quads[j + 8], quads[j + 12], 0xdd);
+      v[j] = _mm512_shuffle_f32x4(low_even, high_even, 0x88);
+      v[j + 4] = _mm512_shuffle_f32x4(low_odd, high_odd, 0x88);
+      v[j + 8] = _mm512_shuffle_f32x4(low_even, high_even, 0xdd);
+      v[j + 12] = _mm512_shuffle_f32x4(low_odd, high_odd, 0xdd);
+    }
+  }
 
   static float least(Floats v) { return _mm512_reduce_min_ps(v); }
   static float largest(Floats v) { return _mm512_reduce_max_ps(v); }

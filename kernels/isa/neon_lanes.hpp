@@ -73,6 +73,18 @@ struct Neon {
 
   // xsimd's division is an estimate on this architecture.
   static Floats divide(Floats a, Floats b) { return vdivq_f32(a, b); }
+  static Floats fused(Floats a, Floats b, Floats c) { return vfmaq_f32(c, a, b); }
+
+  static void transpose(Floats (&v)[4]) {
+    const float32x4x2_t even = vuzpq_f32(vcombine_f32(vget_low_f32(v[0]), vget_low_f32(v[1])),
+                                         vcombine_f32(vget_low_f32(v[2]), vget_low_f32(v[3])));
+    const float32x4x2_t odd = vuzpq_f32(vcombine_f32(vget_high_f32(v[0]), vget_high_f32(v[1])),
+                                        vcombine_f32(vget_high_f32(v[2]), vget_high_f32(v[3])));
+    v[0] = even.val[0];
+    v[1] = even.val[1];
+    v[2] = odd.val[0];
+    v[3] = odd.val[1];
+  }
 
   static float least(Floats v) { return vminvq_f32(v); }
   static float largest(Floats v) { return vmaxvq_f32(v); }

@@ -2,11 +2,12 @@
 
 #include "kernels/digest.hpp"
 #include "kernels/make_table.hpp"
+#include "kernels/search.hpp"
 
 namespace mq::kernels {
 namespace {
 struct Baseline {};
-struct Operations : Reference<Baseline>, Digest<Baseline> {};
+struct Operations : Reference<Baseline>, Search<ScalarSearch<Baseline>>, Digest<Baseline> {};
 }  // namespace
 
 extern const KernelTable kReferenceKernels;

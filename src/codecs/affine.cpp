@@ -19,6 +19,7 @@
 #include "src/codecs/codecs.hpp"
 #include "src/codecs/scaled.hpp"
 #include "src/error_sums.hpp"
+#include "src/search.hpp"
 
 namespace mq {
 namespace {
@@ -122,6 +123,12 @@ std::uint8_t* row_scratch(std::int64_t cols) {
 
 bool ends_row(const Tile& tile, const Strip& strip) {
   return strip.col + strip.runs * strip.run == tile.col + tile.cols;
+}
+
+// Scales that follow from each run by itself can be searched for.
+bool searches(const CodecRequest& request) {
+  if (request.search.effort == Effort::Fast || scaled_observes(request)) return false;
+  return request.search.effort == Effort::Max || gains_by_search(request.spec, request.layout.run);
 }
 
 // The measuring kernels take 16, 32 or a multiple of 64 elements of one run, and sum over blocks of 1024 that begin
@@ -271,6 +278,7 @@ constinit const Codec kAffine = {
     .parts = parts,
     .state_bytes = scaled_state_bytes,
     .observes = scaled_observes,
+    .searches = searches,
     .begin = scaled_begin,
     .observe = scaled_observe,
     .settle = scaled_settle,

@@ -14,6 +14,7 @@
 #include "mq/observer.hpp"
 #include "mq/quant_spec.hpp"
 #include "mq/quantize.hpp"
+#include "mq/search.hpp"
 #include "src/block_layout.hpp"
 
 namespace mq {
@@ -30,6 +31,7 @@ struct CodecRequest {
   BlockLayout layout;
   CodeForm form = CodeForm::Bytes;
   bool allow_nonfinite = false;  // encode NaN and infinities as finite_values() makes them (src/nonfinite.hpp)
+  SearchOptions search = {.effort = Effort::Fast};  // where searches()
   bool two_pass = false;         // observe first even where one pass would do: the rows are too long to be held whole
 };
 
@@ -88,6 +90,9 @@ struct Codec {
   // Memory of begin()'s state beyond a few hundred bytes.
   std::int64_t (*state_bytes)(const CodecRequest& request) = nullptr;
   bool (*observes)(const CodecRequest& request) = nullptr;  // whether a first pass over the data is needed
+
+  // Whether encode() then looks for better parameters than those of the ranges, as the effort asks; else null or false.
+  bool (*searches)(const CodecRequest& request) = nullptr;
 
   // given: parameters to use instead of those of the data (then observes() does not matter), or null. Scales are
   // rounded to their storage type. Throws: Usage for parameters that do not fit (their number, zero or infinite scales,

@@ -51,6 +51,8 @@ void require_count(const char* what, std::size_t found, std::int64_t blocks) {
 }  // namespace
 
 ScaledState::ScaledState(const CodecRequest& request, const QParams* given) : request_(request), rule_(request.spec) {
+  const auto searches = codec_of(request.spec).searches;
+  searches_ = given == nullptr && searches != nullptr && searches(request);
   if (given != nullptr) {
     take(*given);
   } else if (scaled_observes(request)) {
@@ -135,8 +137,8 @@ EncodeCounts ScaledState::begin_tile(const Tile& tile, PartSpans parts) const {
 }
 
 EncodeCounts ScaledState::params_of(const Tile& tile, const Strip& strip, const float* x, PartSpans parts,
-                                    StripParams& params) const {
-  if (source_ == Source::Data) return choose(tile, strip, x, parts, params);
+                                    StripSearch* search, StripParams& params) const {
+  if (source_ == Source::Data) return choose(tile, strip, x, parts, search, params);
   if (!rule_.has_zero_points()) std::fill_n(params.zero_point.begin(), strip.runs, rule_.common_zero_point());
   for_each_block(request_.layout, tile, strip, [&](std::int64_t first, std::int64_t block, std::int64_t count) {
     std::copy_n(scales_.data() + block, count, params.scale.data() + first);
@@ -148,9 +150,26 @@ EncodeCounts ScaledState::params_of(const Tile& tile, const Strip& strip, const 
   return {.nonfinite = ranges_of(x, strip, ranges.data())};
 }
 
+// Replaces parameters that follow from the ranges by better ones, where there are any. Returns how many scales became
+// infinite.
+std::int64_t ScaledState::improve(const Strip& strip, const float* x, const kernels::Range* ranges,
+                                  StripSearch& search, StripParams& params) const {
+  StripParams found;
+  search.find(strip, x, ranges, found.scale.data(), found.zero_point.data());
+  const auto runs = static_cast<std::size_t>(strip.runs);
+  for (std::size_t i = 0; i < runs; ++i) {
+    if (found.scale[i] == 0) {
+      found.scale[i] = params.scale[i];
+      found.zero_point[i] = params.zero_point[i];
+    }
+  }
+  params = found;
+  return round_scales(scale_dtype_of(request_.spec), params.scale.data(), runs);
+}
+
 // One pass: every run of the strip is a whole block, and blocks follow each other like runs.
 EncodeCounts ScaledState::choose(const Tile& tile, const Strip& strip, const float* x, PartSpans parts,
-                                 StripParams& params) const {
+                                 StripSearch* search, StripParams& params) const {
   const BlockLayout& layout = request_.layout;
   const DType dtype = scale_dtype_of(request_.spec);
   const auto runs = static_cast<std::size_t>(strip.runs);
@@ -163,6 +182,7 @@ EncodeCounts ScaledState::choose(const Tile& tile, const Strip& strip, const flo
   } else {
     std::fill_n(params.zero_point.begin(), runs, rule_.common_zero_point());
   }
+  if (search != nullptr) counts.overflow = improve(strip, x, ranges.data(), *search, params);
 
   const std::int64_t first = (strip.row - tile.row) * layout.grid_cols + strip.col / layout.run;
   const auto offset = static_cast<std::size_t>(first);

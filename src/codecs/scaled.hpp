@@ -4,12 +4,14 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "src/block_ranges.hpp"
 #include "src/codecs/codec.hpp"
 #include "src/nonfinite.hpp"
 #include "src/qparams.hpp"
+#include "src/search.hpp"
 
 namespace mq {
 
@@ -36,10 +38,12 @@ class ScaledState final : public CodecState {
   EncodeCounts encode(const Tile& tile, const float* x, PartSpans parts, bool across_rows, Emit&& emit) const {
     EncodeCounts counts = begin_tile(tile, parts);
     StripParams params;
+    std::optional<StripSearch> search;
+    if (searches_) search.emplace(request_.spec, request_.search);
     std::vector<float> finite;
     for_each_strip(request_.layout, tile, across_rows, [&](const Strip& strip) {
       const float* in = x + strip.offset;
-      counts.add(params_of(tile, strip, in, parts, params));
+      counts.add(params_of(tile, strip, in, parts, search ? &*search : nullptr, params));
       if (request_.allow_nonfinite) in = finite_values(in, strip.runs * strip.run, finite);
       emit(strip, in, params);
     });
@@ -51,14 +55,18 @@ class ScaledState final : public CodecState {
 
   void take(const QParams& given);
   EncodeCounts begin_tile(const Tile& tile, PartSpans parts) const;
-  EncodeCounts params_of(const Tile& tile, const Strip& strip, const float* x, PartSpans parts,
+  EncodeCounts params_of(const Tile& tile, const Strip& strip, const float* x, PartSpans parts, StripSearch* search,
                          StripParams& params) const;
-  EncodeCounts choose(const Tile& tile, const Strip& strip, const float* x, PartSpans parts, StripParams& params) const;
+  EncodeCounts choose(const Tile& tile, const Strip& strip, const float* x, PartSpans parts, StripSearch* search,
+                      StripParams& params) const;
+  std::int64_t improve(const Strip& strip, const float* x, const kernels::Range* ranges, StripSearch& search,
+                       StripParams& params) const;
   void store(std::int64_t first_block, std::int64_t blocks, PartSpans parts) const;
 
   CodecRequest request_;
   ParamRule rule_;
   Source source_ = Source::Data;
+  bool searches_ = false;
   std::unique_ptr<BlockRanges> ranges_;  // while observing
   std::vector<float> scales_;            // of all blocks, unless they follow from each strip
   std::vector<std::uint8_t> zero_points_;

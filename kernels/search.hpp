@@ -1,0 +1,273 @@
+// Searches for the scale of a block that leaves the least squared error.
+//
+// For fixed codes u, counted from the zero point, the best scale is sum(w x u) / sum(w u^2), and what it takes off the
+// error is sum(w x u)^2 / sum(w u^2). So a number of inverse scales are tried: each gives codes, codes give a scale,
+// and the one that takes off most wins. Rounding again with the scale found can only take off more. One block lies in
+// each lane and sums are formed in the order of its elements, so every instruction set finds the same bits.
+#pragma once
+
+#include "kernels/search_lanes.hpp"
+
+namespace mq::kernels {
+
+// The search in up to kWidth blocks of `run` elements.
+template <class Ops, bool kWeighted>
+class BlockSearch {
+ public:
+  using Floats = typename Ops::Floats;
+  static constexpr std::size_t kWidth = Ops::kWidth;
+
+  BlockSearch(const AffineSearch& how, const SearchBlocks& blocks) : how_(how), run_(blocks.run) {
+    float lo[kWidth], hi[kWidth];
+    for (std::size_t lane = 0; lane < kWidth; ++lane) {
+      // Lanes without a block repeat the last one.
+      const std::size_t block = lane < blocks.rows ? lane : blocks.rows - 1;
+      x_[lane] = blocks.x + block * run_;
+      if constexpr (kWeighted) weights_[lane] = blocks.weights + block * run_;
+      lo[lane] = blocks.ranges[block].lo;
+      hi[lane] = blocks.ranges[block].hi;
+    }
+    normalize(Ops::load(lo), Ops::load(hi));
+    best_.inverse = Floats(0.0f);
+    best_.least = Floats(how.code_min - how.zero_point);
+    best_.most = Floats(how.code_max - how.zero_point);
+    best_.xu = Floats(0.0f);
+    best_.uu = Floats(1.0f);
+  }
+
+  // Lanes whose elements are all zero, or weigh nothing, get scale 0.
+  void find(std::size_t blocks, float* scale, float* zero_point) {
+    try_grid();
+    for (std::uint32_t i = 0; i < how_.refinements; ++i) refine();
+    const Floats found = Ops::divide(best_.xu, best_.uu) * unit_;
+    float scales[kWidth], zero_points[kWidth];
+    Ops::store(Ops::where_greater(Ops::magnitude(best_.xu), Floats(0.0f), found, Floats(0.0f)), scales);
+    Ops::store(Floats(how_.code_min) - best_.least, zero_points);
+    for (std::size_t i = 0; i < blocks; ++i) {
+      scale[i] = scales[i];
+      zero_point[i] = zero_points[i];
+    }
+  }
+
+ private:
+  static constexpr std::size_t kChunk = 128;    // elements of each block that are at hand at a time
+  static constexpr std::size_t kTogether = 4;   // candidates whose sums are formed side by side
+  static constexpr float kRounder = 0x1.8p23f;  // adding it rounds to a whole number, ties to even
+
+  // A way to code a block, u = clamp(rne(x * inverse), least, most), and the sums that follow from it.
+  struct Candidate {
+    Floats inverse, least, most, xu, uu;
+  };
+
+  static Floats rounded(Floats v) { return (v + Floats(kRounder)) - Floats(kRounder); }
+
+  // Blocks are multiplied by a power of two, so that no sum can overflow. With either_sign the sign changes too where
+  // the extreme is positive: the side that has one code more is tried for the extreme.
+  void normalize(Floats lo, Floats hi) {
+    const Floats zero(0.0f);
+    const Floats below = zero - lo;
+    const Floats power = Ops::power_below(Ops::max(below, hi));
+    const Floats inverse = Ops::inverse_of_power(power);
+    unit_ = power;
+    to_unit_ = inverse;
+    lo_ = lo * inverse;
+    hi_ = hi * inverse;
+    if (how_.own_zero_points) {
+      lo_ = Ops::min(lo_, zero);
+      hi_ = Ops::max(hi_, zero);
+    }
+    if (!how_.either_sign) return;
+    unit_ = Ops::where_greater(hi, below, zero - unit_, unit_);
+    to_unit_ = Ops::where_greater(hi, below, zero - to_unit_, to_unit_);
+    const Floats flipped_lo = zero - hi_, flipped_hi = zero - lo_;
+    lo_ = Ops::where_greater(hi, below, flipped_lo, lo_);
+    hi_ = Ops::where_greater(hi, below, flipped_hi, hi_);
+  }
+
+  // Brings elements [begin, begin + count) of the blocks to hand.
+  void load(std::size_t begin, std::size_t count) {
+    if (loaded_ == begin && begin < run_) return;
+    loaded_ = begin;
+    const float* from[kWidth];
+    for (std::size_t lane = 0; lane < kWidth; ++lane) from[lane] = x_[lane] + begin;
+    Ops::load_blocks(from, count, x_chunk_);
+    if constexpr (kWeighted) {
+      for (std::size_t lane = 0; lane < kWidth; ++lane) from[lane] = weights_[lane] + begin;
+      Ops::load_blocks(from, count, w_chunk_);
+    }
+    const Floats infinity(__builtin_inff());
+    for (std::size_t i = 0; i < count * kWidth; i += kWidth) {
+      const Floats v = Ops::load(x_chunk_ + i);
+      const Floats finite = Ops::where_greater(infinity, Ops::magnitude(v), v, Floats(0.0f));
+      Ops::store(finite * to_unit_, x_chunk_ + i);
+    }
+  }
+
+  template <class F>
+  void for_each_chunk(F&& f) {
+    for (std::size_t begin = 0; begin < run_; begin += kChunk) {
+      const std::size_t count = run_ - begin < kChunk ? run_ - begin : kChunk;
+      load(begin, count);
+      f(count);
+    }
+  }
+
+  Floats root_mean_square() {
+    Floats sum(0.0f);
+    for_each_chunk([&](std::size_t count) {
+      for (std::size_t i = 0; i < count * kWidth; i += kWidth) {
+        const Floats v = Ops::load(x_chunk_ + i);
+        sum = Ops::fused(v, v, sum);
+      }
+    });
+    return Ops::root(Ops::divide(sum, Floats(static_cast<float>(run_))));
+  }
+
+  template <std::size_t kCount>
+  void add_sums(Candidate* candidates, std::size_t count) {
+    Candidate c[kCount];
+    for (std::size_t k = 0; k < kCount; ++k) {
+      c[k] = candidates[k];
+      c[k].least = c[k].least + Floats(kRounder);
+      c[k].most = c[k].most + Floats(kRounder);
+    }
+    for (std::size_t i = 0; i < count * kWidth; i += kWidth) {
+      const Floats v = Ops::load(x_chunk_ + i);
+      Floats w, wv = v;
+      if constexpr (kWeighted) {
+        w = Ops::load(w_chunk_ + i);
+        wv = v * w;
+      }
+      for (std::size_t k = 0; k < kCount; ++k) {
+        const Floats code = Ops::fused(v, c[k].inverse, Floats(kRounder));
+        const Floats u = Ops::min(Ops::max(code, c[k].least), c[k].most) - Floats(kRounder);
+        c[k].xu = Ops::fused(wv, u, c[k].xu);
+        if constexpr (kWeighted) {
+          c[k].uu = Ops::fused(w * u, u, c[k].uu);
+        } else {
+          c[k].uu = Ops::fused(u, u, c[k].uu);
+        }
+      }
+    }
+    for (std::size_t k = 0; k < kCount; ++k) {
+      candidates[k].xu = c[k].xu;
+      candidates[k].uu = c[k].uu;
+    }
+  }
+
+  // Forms the sums of `n` candidates and keeps what is better than the best.
+  void compete(Candidate* candidates, std::size_t n) {
+    for (std::size_t k = 0; k < n; ++k) candidates[k].xu = candidates[k].uu = Floats(0.0f);
+    for_each_chunk([&](std::size_t count) {
+      std::size_t k = 0;
+      for (; k + kTogether <= n; k += kTogether) add_sums<kTogether>(candidates + k, count);
+      for (; k < n; ++k) add_sums<1>(candidates + k, count);
+    });
+    for (std::size_t k = 0; k < n; ++k) keep_better(candidates[k]);
+  }
+
+  void keep_better(const Candidate& c) {
+    // xu^2 / uu is larger, and the scale may have that sign.
+    const Floats allowed = how_.either_sign ? c.xu : Ops::max(c.xu, Floats(0.0f));
+    const Floats mine = allowed * allowed * best_.uu;
+    const Floats its = best_.xu * best_.xu * c.uu;
+    const auto choose = [&](Floats a, Floats b) { return Ops::where_greater(mine, its, a, b); };
+    const Candidate old = best_;
+    best_.least = choose(c.least, old.least);
+    best_.most = choose(c.most, old.most);
+    best_.xu = choose(c.xu, old.xu);
+    best_.uu = choose(c.uu, old.uu);
+  }
+
+  // From a little below the largest inverse that clips nothing, to one that clips what is beyond `crest` times the
+  // root mean square, or a little above the former.
+  void try_grid() {
+    const Floats zero(0.0f);
+    const Floats codes(how_.code_max - how_.code_min);
+    const Floats width = hi_ - lo_, middle = (hi_ + lo_) * Floats(0.5f);
+    Floats whole;
+    if (how_.own_zero_points) {
+      whole = Ops::divide(codes, width);
+    } else {
+      const Floats low = Ops::divide(best_.least, lo_), high = Ops::divide(best_.most, hi_);
+      // An empty side limits nothing.
+      whole = Ops::min(Ops::where_greater(zero, lo_, low, high), Ops::where_greater(hi_, zero, high, low));
+    }
+    whole = Ops::where_greater(width, zero, whole, zero);
+    const Floats rms = root_mean_square();
+    const Floats half = (codes + Floats(1.0f)) * Floats(0.5f);
+    const Floats clipping = Ops::divide(half, rms * Floats(how_.crest));
+    const Floats first = whole * Floats(how_.shrink);
+    Floats last = Ops::max(whole * Floats(how_.grow), clipping);
+    last = Ops::where_greater(width, zero, last, zero);
+    const Floats step = (last - first) * Floats(1.0f / static_cast<float>(how_.candidates - 1));
+
+    Candidate candidates[kMaxSearchCandidates];
+    for (std::uint32_t k = 0; k < how_.candidates; ++k) {
+      Candidate& c = candidates[k];
+      c.inverse = Ops::fused(step, Floats(static_cast<float>(k)), first);
+      c.least = best_.least;
+      c.most = best_.most;
+      if (how_.own_zero_points) place(c, Ops::fused(middle, c.inverse, codes * Floats(-0.5f)));
+    }
+    compete(candidates, how_.candidates);
+    if (!how_.both_signs) return;
+    for (std::uint32_t k = 0; k < how_.candidates; ++k) candidates[k].inverse = zero - candidates[k].inverse;
+    compete(candidates, how_.candidates);
+  }
+
+  // Sets the limits to whole numbers near `least`, such that zero has a code.
+  void place(Candidate& c, Floats least) const {
+    const Floats codes(how_.code_max - how_.code_min);
+    c.least = Ops::min(Ops::max(rounded(least), Floats(0.0f) - codes), Floats(0.0f));
+    c.most = c.least + codes;
+  }
+
+  // Once more with the scale found, and with the zero points beside it.
+  void refine() {
+    const Floats zero(0.0f);
+    const Floats inverse = Ops::where_greater(Ops::magnitude(best_.xu), zero, Ops::divide(best_.uu, best_.xu), zero);
+    Candidate candidates[3];
+    for (Candidate& c : candidates) {
+      c = best_;
+      c.inverse = inverse;
+    }
+    if (!how_.own_zero_points) return compete(candidates, 1);
+    place(candidates[1], best_.least - Floats(1.0f));
+    place(candidates[2], best_.least + Floats(1.0f));
+    compete(candidates, 3);
+  }
+
+  const AffineSearch& how_;
+  std::size_t run_;
+  const float* x_[kWidth];
+  const float* weights_[kWidth];
+  Floats unit_, to_unit_;  // of normalized values; what normalizes them
+  Floats lo_, hi_;         // normalized
+  Candidate best_;
+  std::size_t loaded_ = ~std::size_t{0};  // first element at hand
+  alignas(64) float x_chunk_[kChunk * kWidth];
+  alignas(64) float w_chunk_[kWeighted ? kChunk * kWidth : 1];
+};
+
+template <class Ops>
+struct Search {
+  static void search_affine(const AffineSearch& how, const SearchBlocks& blocks, float* scale,
+                            float* zero_point) noexcept {
+    for (std::size_t row = 0; row < blocks.rows; row += Ops::kWidth) {
+      const std::size_t left = blocks.rows - row;
+      SearchBlocks part = blocks;
+      part.x += row * blocks.run;
+      part.ranges += row;
+      part.rows = left < Ops::kWidth ? left : Ops::kWidth;
+      if (blocks.weights == nullptr) {
+        BlockSearch<Ops, false>(how, part).find(part.rows, scale + row, zero_point + row);
+      } else {
+        part.weights += row * blocks.run;
+        BlockSearch<Ops, true>(how, part).find(part.rows, scale + row, zero_point + row);
+      }
+    }
+  }
+};
+
+}  // namespace mq::kernels

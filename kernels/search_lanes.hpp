@@ -1,0 +1,98 @@
+// The arithmetic of the searches in kernels/search.hpp, a block to a lane: in vectors, and one block at a time as
+// reference.
+#pragma once
+
+#include "kernels/lanes.hpp"
+
+namespace mq::kernels {
+
+// What both have: Floats with + - *, kWidth, and
+//   load, store                   kWidth floats
+//   fused(a, b, c)                a * b + c rounded once
+//   divide, root                  correctly rounded
+//   min, max, magnitude
+//   where_greater(a, b, x, y)     x where a > b, else y
+//   power_below(v)                2^e with v in [2^e, 2^(e+1)), e in [-126, 126], of v >= 0; inverse_of_power(2^e) = 2^-e
+//   load_blocks(x, stride, n, out)   element i of the kWidth blocks that begin at x[lane] is out[i * kWidth + lane]
+template <class Isa>
+struct VectorSearch {
+  using Floats = typename Lanes<Isa>::Floats;
+  using Ints = typename Lanes<Isa>::Ints;
+  static constexpr std::size_t kWidth = Lanes<Isa>::kWidth;
+
+  static Floats load(const float* p) { return Floats::load_unaligned(p); }
+  static void store(Floats v, float* p) { v.store_unaligned(p); }
+  static Floats fused(Floats a, Floats b, Floats c) { return Isa::fused(a, b, c); }
+  static Floats divide(Floats a, Floats b) { return Isa::divide(a, b); }
+  static Floats root(Floats v) { return xsimd::sqrt(v); }
+  static Floats min(Floats a, Floats b) { return xsimd::min(a, b); }
+  static Floats max(Floats a, Floats b) { return xsimd::max(a, b); }
+  static Floats magnitude(Floats v) { return xsimd::abs(v); }
+  static Floats where_greater(Floats a, Floats b, Floats x, Floats y) { return xsimd::select(a > b, x, y); }
+
+  static Floats power_below(Floats v) {
+    const Ints exponent = xsimd::bitwise_cast<Ints>(v) & Ints(0x7f800000);
+    const Ints held = xsimd::min(xsimd::max(exponent, Ints(1 << 23)), Ints(253 << 23));
+    return xsimd::bitwise_cast<Floats>(held);
+  }
+  static Floats inverse_of_power(Floats power) {
+    return xsimd::bitwise_cast<Floats>(Ints(254 << 23) - xsimd::bitwise_cast<Ints>(power));
+  }
+
+  static void load_blocks(const float* const (&x)[kWidth], std::size_t n, float* out) {
+    std::size_t i = 0;
+    for (; i + kWidth <= n; i += kWidth) {
+      Floats rows[kWidth];
+      for (std::size_t lane = 0; lane < kWidth; ++lane) rows[lane] = load(x[lane] + i);
+      Isa::transpose(rows);
+      for (std::size_t k = 0; k < kWidth; ++k) store(rows[k], out + (i + k) * kWidth);
+    }
+    for (; i < n; ++i) {
+      for (std::size_t lane = 0; lane < kWidth; ++lane) out[i * kWidth + lane] = x[lane][i];
+    }
+  }
+};
+
+template <class Isa>
+struct ScalarSearch {
+  using Floats = float;
+  static constexpr std::size_t kWidth = 1;
+
+  static float load(const float* p) { return *p; }
+  static void store(float v, float* p) { *p = v; }
+  static float divide(float a, float b) { return a / b; }
+  static float min(float a, float b) { return a < b ? a : b; }
+  static float max(float a, float b) { return a > b ? a : b; }
+  static float magnitude(float v) { return __builtin_fabsf(v); }
+  static float where_greater(float a, float b, float x, float y) { return a > b ? x : y; }
+
+  // The product is exact in double. The sum is rounded to odd there: such a number is on the same side of every float
+  // and of every middle between two floats as the exact sum, so that rounding it again gives what rounding once would.
+  static float fused(float a, float b, float c) {
+    const double product = static_cast<double>(a) * static_cast<double>(b);
+    const double addend = static_cast<double>(c);
+    const double sum = product + addend;
+    const double back = sum - product;
+    const double lost = (product - (sum - back)) + (addend - back);
+    std::int64_t bits = __builtin_bit_cast(std::int64_t, sum);
+    if (lost != 0 && bits % 2 == 0) bits += (lost > 0) == (sum > 0) ? 1 : -1;
+    return static_cast<float>(__builtin_bit_cast(double, bits));
+  }
+
+  static float root(float v) { return __builtin_sqrtf(v); }
+
+  static float power_below(float v) {
+    const std::int32_t exponent = __builtin_bit_cast(std::int32_t, v) & 0x7f800000;
+    const std::int32_t least = 1 << 23, most = 253 << 23;
+    return __builtin_bit_cast(float, exponent < least ? least : exponent > most ? most : exponent);
+  }
+  static float inverse_of_power(float power) {
+    return __builtin_bit_cast(float, (254 << 23) - __builtin_bit_cast(std::int32_t, power));
+  }
+
+  static void load_blocks(const float* const (&x)[1], std::size_t n, float* out) {
+    for (std::size_t i = 0; i < n; ++i) out[i] = x[0][i];
+  }
+};
+
+}  // namespace mq::kernels

@@ -1,0 +1,151 @@
+#include "src/search.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "mq/error.hpp"
+#include "src/active_table.hpp"
+#include "src/qparams.hpp"
+
+namespace mq {
+namespace {
+
+constexpr std::array<std::string_view, 3> kEfforts = {"fast", "search", "max"};
+constexpr std::array<std::string_view, 4> kObjectives = {"mse", "magnitude", "x2", "importance"};
+
+// What of AffineSearch depends on the width of a code, found by comparing with the best of all scales on weights of
+// normal and of heavy-tailed distributions, in blocks of 32 to 4096. Wide codes want fine steps: a small change of the
+// scale moves many of them.
+struct Grid {
+  float shrink, grow, crest;
+  std::uint32_t candidates, refinements;
+};
+constexpr Grid grid_of(int bits) {
+  if (bits <= 4) return {0.9f, 1.2f, 2.4f, 16, 2};
+  if (bits == 5) return {0.9f, 1.2f, 2.6f, 16, 2};
+  if (bits == 6) return {0.93f, 1.12f, 2.8f, 24, 2};
+  return {0.97f, 1.03f, 3.4f, 32, 2};
+}
+
+void magnitudes(const float* x, std::int64_t runs, std::int64_t run, float* weights) {
+  for (std::int64_t r = 0; r < runs; ++r, x += run, weights += run) {
+    float sum = 0;
+    for (std::int64_t i = 0; i < run; ++i) sum += std::isfinite(x[i]) ? x[i] * x[i] : 0;
+    const float rms = std::sqrt(sum / static_cast<float>(run));
+    for (std::int64_t i = 0; i < run; ++i) weights[i] = std::isfinite(x[i]) ? rms + std::fabs(x[i]) : 0;
+  }
+}
+
+void squares(const float* x, std::int64_t n, float* weights) {
+  for (std::int64_t i = 0; i < n; ++i) weights[i] = std::isfinite(x[i]) ? x[i] * x[i] : 0;
+}
+
+// Brings the weights of each run to a mean of 1, as far as that is possible, so that no sum of them overflows.
+void normalize(float* weights, std::int64_t runs, std::int64_t run) {
+  for (std::int64_t r = 0; r < runs; ++r, weights += run) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < run; ++i) sum += static_cast<double>(weights[i]);
+    const double factor = sum > 0 ? static_cast<double>(run) / sum : 0;
+    for (std::int64_t i = 0; i < run; ++i) {
+      weights[i] = static_cast<float>(static_cast<double>(weights[i]) * factor);
+    }
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(Effort effort) noexcept {
+  return kEfforts[static_cast<std::size_t>(effort)];
+}
+
+std::string_view to_string(Objective objective) noexcept {
+  return kObjectives[static_cast<std::size_t>(objective)];
+}
+
+bool gains_by_search(const QuantSpec& spec, std::int64_t run) noexcept {
+  constexpr std::int64_t kLargeBlock = 128;
+  return spec.is_integer() && (spec.bits <= 6 || run <= kLargeBlock);
+}
+
+void require_importance(const SearchOptions& options, std::int64_t cols, std::string_view tensor_name) {
+  if (options.effort == Effort::Fast || options.objective != Objective::Importance) return;
+  const std::span<const float> found = options.importance;
+  if (found.size() != static_cast<std::size_t>(cols)) {
+    throw Error({.code = ErrorCode::Usage,
+                 .message = "the importance does not fit the columns",
+                 .tensor = std::string(tensor_name),
+                 .expected = std::to_string(cols) + " values",
+                 .found = std::to_string(found.size())});
+  }
+  const auto bad = std::ranges::find_if(found, [](float v) { return !(v >= 0 && std::isfinite(v)); });
+  if (bad == found.end()) return;
+  throw Error({.code = ErrorCode::Usage,
+               .message = "an importance cannot be used",
+               .tensor = std::string(tensor_name),
+               .expected = "finite values that are not negative",
+               .found = std::to_string(*bad) + " for column " + std::to_string(bad - found.begin())});
+}
+
+kernels::AffineSearch affine_search(const QuantSpec& spec) {
+  const ParamRule rule(spec);
+  const Grid grid = grid_of(spec.bits);
+  const bool either_sign = spec.mapping == Mapping::Symmetric && spec.range == RangeKind::Signed;
+  return {.code_min = rule.code_min(),
+          .code_max = rule.code_max(),
+          .zero_point = rule.common_zero_point(),
+          .own_zero_points = rule.has_zero_points(),
+          .either_sign = either_sign,
+          .both_signs = either_sign && spec.bits <= 3,
+          .shrink = grid.shrink,
+          .grow = grid.grow,
+          .crest = grid.crest,
+          .candidates = grid.candidates,
+          .refinements = grid.refinements};
+}
+
+const float* SearchWeights::of(const Strip& strip, const float* x) {
+  if (options_.objective == Objective::SquaredError) return nullptr;
+  const std::int64_t n = strip.runs * strip.run;
+  if (buffer_.size() < static_cast<std::size_t>(n)) buffer_.resize(static_cast<std::size_t>(n));
+  switch (options_.objective) {
+    case Objective::Importance: {
+      auto column = static_cast<std::size_t>(strip.col);
+      for (std::int64_t i = 0; i < n; ++i) {
+        buffer_[static_cast<std::size_t>(i)] = options_.importance[column];
+        if (++column == options_.importance.size()) column = 0;
+      }
+      break;
+    }
+    case Objective::Square:
+      squares(x, n, buffer_.data());
+      break;
+    default:
+      magnitudes(x, strip.runs, strip.run, buffer_.data());
+      break;
+  }
+  normalize(buffer_.data(), strip.runs, strip.run);
+  return buffer_.data();
+}
+
+StripSearch::StripSearch(const QuantSpec& spec, const SearchOptions& options)
+    : how_(affine_search(spec)), weights_(options) {
+  if (options.effort == Effort::Max) exact_.emplace(how_);
+}
+
+void StripSearch::find(const Strip& strip, const float* x, const kernels::Range* ranges, float* scale,
+                       float* zero_point) {
+  const float* weights = weights_.of(strip, x);
+  const auto runs = static_cast<std::size_t>(strip.runs), run = static_cast<std::size_t>(strip.run);
+  if (!exact_) {
+    active_table().search_affine(how_, {x, weights, runs, run, ranges}, scale, zero_point);
+    return;
+  }
+  for (std::size_t r = 0; r < runs; ++r) {
+    const BlockFit fit = exact_->find({x + r * run, run}, weights == nullptr ? nullptr : weights + r * run);
+    scale[r] = fit.scale;
+    zero_point[r] = fit.zero_point;
+  }
+}
+
+}  // namespace mq
