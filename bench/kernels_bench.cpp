@@ -12,6 +12,7 @@
 #include "bench/kernel_data.hpp"
 #include "bench/roofline.hpp"
 #include "kernels/dispatch.hpp"
+#include "src/search.hpp"
 
 namespace {
 
@@ -120,6 +121,27 @@ std::vector<Bench> affine_benches() {
          t.dequantize_4(d.packed.data(), n / run, run, d.a.data(), d.b.data(), d.y.data());
        }},
   };
+}
+
+// Scales of a band while it is in the nearest cache.
+std::vector<Bench> search_benches() {
+  const auto bench = [](const char* spec, bool weighted) {
+    const mq::kernels::AffineSearch how = mq::affine_search(mq::parse_spec(spec));
+    return Bench{std::string("search/") + spec + (weighted ? "-weighted" : ""),
+                 32,
+                 0,
+                 32,
+                 {kRow, 128, 32},
+                 [=](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+                   for (std::size_t begin = 0; begin < n; begin += kRow) {
+                     const float* x = d.x.data() + begin;
+                     t.range(x, kRow / run, run, d.ranges.data());
+                     t.search_affine(how, {x, weighted ? d.y.data() : nullptr, kRow / run, run, d.ranges.data()},
+                                     d.a.data(), d.b.data());
+                   }
+                 }};
+  };
+  return {bench("int4:sym:full", false), bench("int4:sym:full", true), bench("int4:asym", false)};
 }
 
 std::vector<Bench> float_benches() {
@@ -259,6 +281,7 @@ void register_all(const std::vector<Bench>& benches) {
 
 int main(int argc, char** argv) {
   register_all(affine_benches());
+  register_all(search_benches());
   register_all(float_benches());
   register_all(byte_benches());
   benchmark::Initialize(&argc, argv);

@@ -2,20 +2,26 @@
 //
 // For fixed codes u, counted from the zero point, the best scale is sum(w x u) / sum(w u^2), and what it takes off the
 // error is sum(w x u)^2 / sum(w u^2). So a number of inverse scales are tried: each gives codes, codes give a scale,
-// and the one that takes off most wins. Rounding again with the scale found can only take off more. One block lies in
-// each lane and sums are formed in the order of its elements, so every instruction set finds the same bits.
+// and the one that takes off most wins. Rounding again with the scale found can only take off more.
+//
+// Every instruction set finds the same bits, because sums have one order. One block lies in each lane, and a sum is
+// formed in the order of its elements. Blocks of kLongRun elements and more are searched one by one: element i goes to
+// sum i % 16, and the sums are joined by the tree (s0+s8)+(s4+s12)...
 #pragma once
 
 #include "kernels/search_lanes.hpp"
 
 namespace mq::kernels {
 
-// The search in up to kWidth blocks of `run` elements.
-template <class Ops, bool kWeighted>
+constexpr std::size_t kLongRun = 2048;
+
+// The search in up to kWidth blocks of `run` elements, or in one long one.
+template <class Ops, bool kWeighted, bool kLong>
 class BlockSearch {
  public:
   using Floats = typename Ops::Floats;
   static constexpr std::size_t kWidth = Ops::kWidth;
+  static constexpr std::size_t kBlocks = kLong ? 1 : kWidth;
 
   BlockSearch(const AffineSearch& how, const SearchBlocks& blocks) : how_(how), run_(blocks.run) {
     float lo[kWidth], hi[kWidth];
@@ -50,8 +56,10 @@ class BlockSearch {
   }
 
  private:
-  static constexpr std::size_t kChunk = 128;    // elements of each block that are at hand at a time
-  static constexpr std::size_t kTogether = 4;   // candidates whose sums are formed side by side
+  static constexpr std::size_t kChunk = 128;   // elements in each lane that are at hand at a time
+  static constexpr std::size_t kTogether = 4;  // candidates whose sums are formed side by side
+  static constexpr std::size_t kSums = 16;     // of a long block
+  static constexpr std::size_t kParts = kLong ? kSums / kWidth : 1;
   static constexpr float kRounder = 0x1.8p23f;  // adding it rounds to a whole number, ties to even
 
   // A way to code a block, u = clamp(rne(x * inverse), least, most), and the sums that follow from it.
@@ -84,17 +92,35 @@ class BlockSearch {
     hi_ = Ops::where_greater(hi, below, flipped_hi, hi_);
   }
 
-  // Brings elements [begin, begin + count) of the blocks to hand.
-  void load(std::size_t begin, std::size_t count) {
-    if (loaded_ == begin && begin < run_) return;
-    loaded_ = begin;
-    const float* from[kWidth];
-    for (std::size_t lane = 0; lane < kWidth; ++lane) from[lane] = x_[lane] + begin;
-    Ops::load_blocks(from, count, x_chunk_);
-    if constexpr (kWeighted) {
-      for (std::size_t lane = 0; lane < kWidth; ++lane) from[lane] = weights_[lane] + begin;
-      Ops::load_blocks(from, count, w_chunk_);
+  // Elements in each lane.
+  std::size_t lane_numel() const { return kLong ? (run_ + kSums - 1) / kSums : run_; }
+
+  void load_lanes(const float* const (&lanes)[kWidth], std::size_t part, std::size_t begin, std::size_t count,
+                  float* chunk) const {
+    if constexpr (kLong) {
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t first = (begin + i) * kSums + part * kWidth;
+        if (first + kWidth <= run_) {
+          Ops::store(Ops::load(lanes[0] + first), chunk + i * kWidth);
+          continue;
+        }
+        for (std::size_t lane = 0; lane < kWidth; ++lane) {
+          chunk[i * kWidth + lane] = first + lane < run_ ? lanes[0][first + lane] : 0.0f;
+        }
+      }
+    } else {
+      const float* from[kWidth];
+      for (std::size_t lane = 0; lane < kWidth; ++lane) from[lane] = lanes[lane] + begin;
+      Ops::load_blocks(from, count, chunk);
     }
+  }
+
+  // Brings elements [begin, begin + count) of each lane to hand.
+  void load(std::size_t part, std::size_t begin, std::size_t count) {
+    if (!kLong && loaded_ == begin) return;
+    loaded_ = begin;
+    load_lanes(x_, part, begin, count, x_chunk_);
+    if constexpr (kWeighted) load_lanes(weights_, part, begin, count, w_chunk_);
     const Floats infinity(__builtin_inff());
     for (std::size_t i = 0; i < count * kWidth; i += kWidth) {
       const Floats v = Ops::load(x_chunk_ + i);
@@ -104,23 +130,39 @@ class BlockSearch {
   }
 
   template <class F>
-  void for_each_chunk(F&& f) {
-    for (std::size_t begin = 0; begin < run_; begin += kChunk) {
-      const std::size_t count = run_ - begin < kChunk ? run_ - begin : kChunk;
-      load(begin, count);
+  void for_each_chunk(std::size_t part, F&& f) {
+    const std::size_t numel = lane_numel();
+    for (std::size_t begin = 0; begin < numel; begin += kChunk) {
+      const std::size_t count = numel - begin < kChunk ? numel - begin : kChunk;
+      load(part, begin, count);
       f(count);
     }
   }
 
+  // The sums of whole blocks from those of the lanes of each part.
+  static Floats joined(const Floats (&sums)[kParts]) {
+    if constexpr (!kLong) return sums[0];
+    float all[kSums];
+    for (std::size_t part = 0; part < kParts; ++part) Ops::store(sums[part], all + part * kWidth);
+    for (std::size_t half = kSums / 2; half > 0; half /= 2) {
+      for (std::size_t i = 0; i < half; ++i) all[i] += all[i + half];
+    }
+    return Floats(all[0]);
+  }
+
   Floats root_mean_square() {
-    Floats sum(0.0f);
-    for_each_chunk([&](std::size_t count) {
-      for (std::size_t i = 0; i < count * kWidth; i += kWidth) {
-        const Floats v = Ops::load(x_chunk_ + i);
-        sum = Ops::fused(v, v, sum);
-      }
-    });
-    return Ops::root(Ops::divide(sum, Floats(static_cast<float>(run_))));
+    Floats sums[kParts];
+    for (std::size_t part = 0; part < kParts; ++part) {
+      Floats sum(0.0f);
+      for_each_chunk(part, [&](std::size_t count) {
+        for (std::size_t i = 0; i < count * kWidth; i += kWidth) {
+          const Floats v = Ops::load(x_chunk_ + i);
+          sum = Ops::fused(v, v, sum);
+        }
+      });
+      sums[part] = sum;
+    }
+    return Ops::root(Ops::divide(joined(sums), Floats(static_cast<float>(run_))));
   }
 
   template <std::size_t kCount>
@@ -157,13 +199,24 @@ class BlockSearch {
 
   // Forms the sums of `n` candidates and keeps what is better than the best.
   void compete(Candidate* candidates, std::size_t n) {
-    for (std::size_t k = 0; k < n; ++k) candidates[k].xu = candidates[k].uu = Floats(0.0f);
-    for_each_chunk([&](std::size_t count) {
-      std::size_t k = 0;
-      for (; k + kTogether <= n; k += kTogether) add_sums<kTogether>(candidates + k, count);
-      for (; k < n; ++k) add_sums<1>(candidates + k, count);
-    });
-    for (std::size_t k = 0; k < n; ++k) keep_better(candidates[k]);
+    Floats xu[kMaxSearchCandidates][kParts], uu[kMaxSearchCandidates][kParts];
+    for (std::size_t part = 0; part < kParts; ++part) {
+      for (std::size_t k = 0; k < n; ++k) candidates[k].xu = candidates[k].uu = Floats(0.0f);
+      for_each_chunk(part, [&](std::size_t count) {
+        std::size_t k = 0;
+        for (; k + kTogether <= n; k += kTogether) add_sums<kTogether>(candidates + k, count);
+        for (; k < n; ++k) add_sums<1>(candidates + k, count);
+      });
+      for (std::size_t k = 0; k < n; ++k) {
+        xu[k][part] = candidates[k].xu;
+        uu[k][part] = candidates[k].uu;
+      }
+    }
+    for (std::size_t k = 0; k < n; ++k) {
+      candidates[k].xu = joined(xu[k]);
+      candidates[k].uu = joined(uu[k]);
+      keep_better(candidates[k]);
+    }
   }
 
   void keep_better(const Candidate& c) {
@@ -254,18 +307,26 @@ template <class Ops>
 struct Search {
   static void search_affine(const AffineSearch& how, const SearchBlocks& blocks, float* scale,
                             float* zero_point) noexcept {
-    for (std::size_t row = 0; row < blocks.rows; row += Ops::kWidth) {
+    const bool weighted = blocks.weights != nullptr;
+    if (blocks.run >= kLongRun) {
+      weighted ? run<true, true>(how, blocks, scale, zero_point) : run<false, true>(how, blocks, scale, zero_point);
+    } else {
+      weighted ? run<true, false>(how, blocks, scale, zero_point) : run<false, false>(how, blocks, scale, zero_point);
+    }
+  }
+
+ private:
+  template <bool kWeighted, bool kLong>
+  static void run(const AffineSearch& how, const SearchBlocks& blocks, float* scale, float* zero_point) {
+    using Searching = BlockSearch<Ops, kWeighted, kLong>;
+    for (std::size_t row = 0; row < blocks.rows; row += Searching::kBlocks) {
       const std::size_t left = blocks.rows - row;
-      SearchBlocks part = blocks;
-      part.x += row * blocks.run;
-      part.ranges += row;
-      part.rows = left < Ops::kWidth ? left : Ops::kWidth;
-      if (blocks.weights == nullptr) {
-        BlockSearch<Ops, false>(how, part).find(part.rows, scale + row, zero_point + row);
-      } else {
-        part.weights += row * blocks.run;
-        BlockSearch<Ops, true>(how, part).find(part.rows, scale + row, zero_point + row);
-      }
+      SearchBlocks some = blocks;
+      some.x += row * blocks.run;
+      if constexpr (kWeighted) some.weights += row * blocks.run;
+      some.ranges += row;
+      some.rows = left < Searching::kBlocks ? left : Searching::kBlocks;
+      Searching(how, some).find(some.rows, scale + row, zero_point + row);
     }
   }
 };

@@ -12,8 +12,9 @@ namespace mq::kernels {
 //   divide, root                  correctly rounded
 //   min, max, magnitude
 //   where_greater(a, b, x, y)     x where a > b, else y
-//   power_below(v)                2^e with v in [2^e, 2^(e+1)), e in [-126, 126], of v >= 0; inverse_of_power(2^e) = 2^-e
-//   load_blocks(x, stride, n, out)   element i of the kWidth blocks that begin at x[lane] is out[i * kWidth + lane]
+//   power_below(v)                2^e with v in [2^e, 2^(e+1)), e in [-126, 126], of v >= 0; inverse_of_power(2^e) =
+//   2^-e load_blocks(x, stride, n, out)   element i of the kWidth blocks that begin at x[lane] is out[i * kWidth +
+//   lane]
 template <class Isa>
 struct VectorSearch {
   using Floats = typename Lanes<Isa>::Floats;
@@ -84,7 +85,7 @@ struct ScalarSearch {
   static float power_below(float v) {
     const std::int32_t exponent = __builtin_bit_cast(std::int32_t, v) & 0x7f800000;
     const std::int32_t least = 1 << 23, most = 253 << 23;
-    return __builtin_bit_cast(float, exponent < least ? least : exponent > most ? most : exponent);
+    return __builtin_bit_cast(float, exponent<least ? least : exponent> most ? most : exponent);
   }
   static float inverse_of_power(float power) {
     return __builtin_bit_cast(float, (254 << 23) - __builtin_bit_cast(std::int32_t, power));

@@ -2,6 +2,7 @@
 #include "src/metadata.hpp"
 
 #include "mq/version.hpp"
+#include "src/digest.hpp"
 #include "src/json.hpp"
 #include "src/recipe.hpp"
 #include "src/tile_grid.hpp"
@@ -22,6 +23,18 @@ json::Value sums_value(const ErrorStats& error) {
   out.set("x_sq", error.x_sq);
   out.set("y_sq", error.y_sq);
   out.set("xy", error.xy);
+  return out;
+}
+
+// All that decides which scales were found.
+json::Value search_value(const Plan& plan, const Step& step) {
+  json::Value out;
+  out.set("effort", to_string(step.effort));
+  if (step.effort == Effort::Fast) return out;
+  out.set("objective", to_string(plan.recipe.objective));
+  if (step.importance) {
+    out.set("importance_digest", digest_of(DigestKind::Xxh3, std::as_bytes(std::span(*step.importance))));
+  }
   return out;
 }
 
@@ -61,6 +74,7 @@ json::Value step_value(const Plan& plan, const Step& step, const StepReport& rep
   if (step.action == Step::Action::Encode) out.set("spec", to_string(step.spec));
   if (step.quantizes()) {
     out.set("scale_dtype", to_string(*step.spec.scale_dtype));
+    out.set("search", search_value(plan, step));
     out.set("bits_per_weight", step.bits_per_weight);
     json::Value error = to_json(report.error);
     error.set("sums", sums_value(report.error));

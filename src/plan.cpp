@@ -6,6 +6,7 @@
 #include "src/dialects/dialect.hpp"
 #include "src/plan_layout.hpp"
 #include "src/plan_limits.hpp"
+#include "src/plan_search.hpp"
 #include "src/plan_steps.hpp"
 
 namespace mq {
@@ -14,7 +15,7 @@ namespace {
 // Lays out the stored tensors of a step and adds up its figures.
 class OutputMaker {
  public:
-  explicit OutputMaker(Plan& plan) : plan_(plan) {}
+  OutputMaker(Plan& plan, const Analysis& analysis) : plan_(plan), analysis_(analysis) {}
 
   void add(Step& step) {
     const LogicalTensor& tensor = plan_.source.tensors[step.inputs.front()];
@@ -41,7 +42,9 @@ class OutputMaker {
     try {
       const DialectRequest request =
           make_request(dialect, step.id, encoded_shape(step, plan_.source), step.leading_dims, file, step.spec);
-      for (StoredOutput& stored : dialect.outputs(request)) add_output(step, std::move(stored.info));
+      std::vector<StoredOutput> outputs = dialect.outputs(request);
+      choose_effort(step, plan_.source.tensors[step.inputs.front()], request, outputs, plan_.recipe, analysis_);
+      for (StoredOutput& stored : outputs) add_output(step, std::move(stored.info));
       step.state_bytes = codec_of(step.spec).state_bytes(request.codec);
     } catch (const Error& problem) {
       if (!problem.details().tensor.empty()) throw;
@@ -65,6 +68,7 @@ class OutputMaker {
   }
 
   Plan& plan_;
+  const Analysis& analysis_;
   std::unordered_map<std::string, std::string> owners_;
 };
 
@@ -91,7 +95,7 @@ Plan make_plan(const Source& source, const Recipe& recipe, const Analysis& analy
   require_sane_size(source, recipe.limits);
   if (recipe.format == kAutoFormat) throw Error(ErrorCode::Usage, "the recipe leaves the output's format open");
   Plan plan{.recipe = recipe, .source = source, .steps = make_steps(source, recipe, analysis)};
-  OutputMaker maker(plan);
+  OutputMaker maker(plan, analysis);
   for (Step& step : plan.steps) maker.add(step);
   add_notes(plan);
   finish_layout(plan);

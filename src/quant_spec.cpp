@@ -86,6 +86,7 @@ class SpecParser {
     if (mapping_given_ && spec_.mapping == Mapping::Asymmetric && range_given_) {
       fail("narrow, full and signed are ranges of symmetric mappings");
     }
+    if (spec_.mapping == Mapping::Asymmetric) spec_.range = RangeKind::Narrow;
     if (plus != std::string_view::npos) {
       if (!options_.activation) fail(std::string(words[0]) + " takes no activation");
       spec_.activation = activation(text_.substr(plus + 1));

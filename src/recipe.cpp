@@ -1,6 +1,7 @@
 // The text forms of recipes.
 #include "src/recipe.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "formats/format.hpp"
@@ -32,7 +33,9 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kTasks = {"quantize", "dequantize", "convert"};
 constexpr std::array<std::string_view, 3> kIfIndivisible = {"error", "keep", "channel"};
-constexpr std::array<std::string_view, 1> kEfforts = {"fast"};
+constexpr std::array kEfforts = {Effort::Fast, Effort::Search, Effort::Max};
+constexpr std::array kObjectives = {Objective::SquaredError, Objective::Magnitude, Objective::Square,
+                                    Objective::Importance};
 constexpr std::array<std::string_view, 1> kSourceShards = {"source"};
 constexpr std::array<std::string_view, 2> kDigests = {"xxh3-128", "sha256"};
 constexpr std::array<std::string_view, 5> kRuleKeys = {"pattern", "spec", "optional", "scale_dtype", "if_indivisible"};
@@ -105,6 +108,14 @@ json::Value input_json(const Recipe& recipe) {
   return out;
 }
 
+// The value whose text stands there.
+template <class T, std::size_t N>
+T one_of(const RecipeCursor& at, const std::array<T, N>& values) {
+  std::array<std::string_view, N> words;
+  std::transform(values.begin(), values.end(), words.begin(), [](T value) { return to_string(value); });
+  return values[at.word(words)];
+}
+
 std::string read_format(const RecipeCursor& at) {
   std::vector<std::string_view> names = {kAutoFormat};
   for (const formats::Format* format : formats::all_formats()) {
@@ -143,8 +154,11 @@ constexpr std::array kKeys = {
           recipe.scheme = at.parsed([](const std::string& text) { return parse_spec(text); });
         },
         [](const Recipe& recipe) { return json::Value(to_string(recipe.scheme)); }},
-    Key{"effort", kQuantize, [](const RecipeCursor& at, Recipe&) { at.word(kEfforts); },
-        [](const Recipe&) { return json::Value(kEfforts[0]); }},
+    Key{"effort", kQuantize, [](const RecipeCursor& at, Recipe& recipe) { recipe.effort = one_of(at, kEfforts); },
+        [](const Recipe& recipe) { return json::Value(to_string(recipe.effort)); }},
+    Key{"objective", kQuantize,
+        [](const RecipeCursor& at, Recipe& recipe) { recipe.objective = one_of(at, kObjectives); },
+        [](const Recipe& recipe) { return json::Value(to_string(recipe.objective)); }},
     Key{"only", kQuantize, [](const RecipeCursor& at, Recipe& recipe) { recipe.only = read_patterns(at); },
         [](const Recipe& recipe) { return strings(recipe.only); }},
     Key{"include", kQuantize, [](const RecipeCursor& at, Recipe& recipe) { recipe.include = read_patterns(at); },

@@ -56,6 +56,15 @@ json::Array listing(const Layout& layout) {
   return out;
 }
 
+json::Array importance_listing(const Plan& plan) {
+  json::Array out;
+  for (const Step& step : plan.steps) {
+    if (!step.importance) continue;
+    out.push_back(json::Array{step.id, digest_of(DigestKind::Xxh3, std::as_bytes(std::span(*step.importance)))});
+  }
+  return out;
+}
+
 }  // namespace
 
 json::Value run_identity(const Checkpoint& checkpoint, const Plan& plan) {
@@ -68,6 +77,7 @@ json::Value run_identity(const Checkpoint& checkpoint, const Plan& plan) {
   }
   identity.set("list of input tensors",
                digest_of(json::Array{listing(checkpoint.tensors()), listing(checkpoint.left_out())}));
+  identity.set("importance of columns", digest_of(importance_listing(plan)));
   identity.set("layout of the output", digest_of(listing(plan.layout)));
   return identity;
 }

@@ -2,13 +2,11 @@
 
 #include <algorithm>
 
+#include "src/plan_search.hpp"
 #include "src/plan_steps.hpp"
 
 namespace mq {
 namespace {
-
-// Columns of packed codes that a tile skips must be whole bytes.
-constexpr std::int64_t kPackedQuantum = 32;
 
 // The matrix of a tensor that is copied: types of less than a byte come in blocks.
 MatrixShape copied_matrix(const TensorInfo& tensor, int leading_dims) {
@@ -53,10 +51,10 @@ void StepRun::prepare_encode() {
 
   const MatrixShape matrix = reader_->shape();
   const MatrixShape stored = transposed_ ? MatrixShape{matrix.cols, matrix.rows} : matrix;
-  const bool packs_down = std::any_of(outputs_.begin(), outputs_.end(), [](const auto& o) { return o.packed_down; });
-  std::int64_t quantum = packs_down || transposed_ || tensor_.spec ? kPackedQuantum : 1;
   request_.allow_nonfinite = plan_.recipe.allow_nan;
-  request_.two_pass = request_.two_pass || transposed_ || rows_too_long(matrix, quantum);
+  request_.two_pass = request_.two_pass || reads_cut_rows(step_, tensor_, request_.layout, outputs_);
+  request_.search = {.effort = step_.effort, .objective = plan_.recipe.objective};
+  if (step_.importance) request_.search.importance = *step_.importance;
   const bool parts_of_rows = request_.two_pass || step_.spec.codec == "float_cast";
 
   if (step_.range && std::holds_alternative<PerTensor>(step_.spec.granularity)) {
@@ -68,8 +66,9 @@ void StepRun::prepare_encode() {
     observes_ = codec.observes(request_) || (request_.two_pass && step_.spec.codec != "float_cast");
   }
   parts_ = codec.parts(request_);
-  grid_ = make_tile_grid(stored, bytes_of(tensor_.info.dtype, 1),
-                         {.row_quantum = quantum, .whole_rows = !parts_of_rows && !observes_});
+  grid_ = make_tile_grid(
+      stored, bytes_of(tensor_.info.dtype, 1),
+      {.row_quantum = row_quantum(step_, tensor_, outputs_), .whole_rows = !parts_of_rows && !observes_});
 }
 
 std::int64_t StepRun::tile_bytes(std::int64_t index) const noexcept {

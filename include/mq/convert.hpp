@@ -74,4 +74,11 @@ std::string quantization_metadata(const Plan& plan, const Report& report);
 // Throws: Numeric on NaN or infinity, Io, Corrupt.
 Analysis analyse(const Checkpoint& checkpoint, const Source& source, Executor& executor);
 
+// Reads what each input column of the weights matters, for Objective::Importance: a float tensor for each weight, as
+// long as the weight has columns. It is called like the weight, or like the weight or its layer with ".in_sq_mean"
+// (means of squares); or, as llama.cpp's imatrix files have it, with ".in_sum2" (sums of squares) beside a ".counts".
+// Whether names and lengths fit is found out by make_plan().
+// Throws: Usage for tensors that are not floats, Corrupt, Io.
+void add_importance(Analysis& analysis, const Checkpoint& statistics);
+
 }  // namespace mq

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -42,7 +43,10 @@ std::string_view to_string(TensorKind kind) noexcept;
 
 // Facts that need the data, gathered by analyse(). The common case needs none.
 struct Analysis {
-  std::map<std::string, Range> ranges;  // by logical tensor name: range of all values; saves per-tensor specs a pass
+  // All by logical tensor name.
+  std::map<std::string, Range> ranges;  // of all values; saves per-tensor specs a pass
+  // Mean square of each input column (or any other weight of its errors), for Objective::Importance.
+  std::map<std::string, std::shared_ptr<const std::vector<float>>> importance;
 
   bool operator==(const Analysis&) const = default;
 };
@@ -60,6 +64,8 @@ struct Step {
   TensorKind kind = TensorKind::Unknown;
   std::string reason;                 // "linear", "kept: norm", "tied to model.embed_tokens.weight"
   QuantSpec spec;                     // Encode: the encoding with its scale_dtype
+  Effort effort = Effort::Fast;       // Encode: how its scales are found
+  std::shared_ptr<const std::vector<float>> importance;  // Encode: if the search asks for it
   std::optional<Range> range;         // Encode: range of all values, if the analysis had it
   std::string dialect = "plain";      // Encode: names and packing of the outputs
   int leading_dims = 1;               // dimensions that make up the rows

@@ -73,7 +73,7 @@ struct QuantSpec {
 // Parses NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed][+ACTIVATION], for example "int8",
 // "int8:tensor:asym", "int4:g32:asym", "uint8:channel=1:asym", "fp8_e4m3:channel", "int8+int8:token:dyn".
 // NAME is one of schemes(); the options may come in any order, each at most once, and only those that the encoding has.
-// Defaults: int5..int8 and uint5..uint8 channel:sym:narrow, int2..int4 and uint2..uint4 g128:sym:narrow, fp8 channel.
+// Defaults: int5..int8 and uint5..uint8 channel:sym:narrow, int2..int4 and uint2..uint4 g128:sym:full, fp8 channel.
 // ACTIVATION: int8[:token|:tensor][:sym|:asym][:dyn] or fp8_e4m3[:token|:tensor][:dyn]; the default is :token:sym:dyn.
 // Throws: Usage; an unknown name or option suggests the nearest one.
 QuantSpec parse_spec(std::string_view text);

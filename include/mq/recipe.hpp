@@ -14,6 +14,7 @@
 #include "mq/dtype.hpp"
 #include "mq/limits.hpp"
 #include "mq/quant_spec.hpp"
+#include "mq/search.hpp"
 
 namespace mq {
 
@@ -53,6 +54,9 @@ struct Recipe {
   InputNames input = {};
 
   QuantSpec scheme;                  // for what the rules do not decide
+  // For all that is quantized, as far as its encoding has a search (Step::effort says).
+  Effort effort = Effort::Search;
+  Objective objective = Objective::SquaredError;
   std::vector<std::string> only;     // if not empty, other tensors are kept
   std::vector<std::string> include;  // quantized although they are kept by default
   std::vector<std::string> exclude;  // kept, whatever else says

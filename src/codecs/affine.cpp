@@ -43,7 +43,10 @@ std::span<const SchemeInfo> list_schemes() {
       for (int bits = 8; bits >= 2; --bits) {
         const Row& row = kRows[static_cast<std::size_t>(bits - 2)];
         QuantSpec spec{.codec = "affine", .element = is_signed ? DType::Int8 : DType::UInt8, .bits = bits};
-        if (bits <= 4) spec.granularity = PerGroup{128};
+        if (bits <= 4) {
+          spec.granularity = PerGroup{128};
+          spec.range = RangeKind::Full;
+        }
         list.push_back(
             {is_signed ? row.name : row.unsigned_name, spec, is_signed ? row.description : row.unsigned_description});
       }

@@ -152,8 +152,8 @@ EncodeCounts ScaledState::params_of(const Tile& tile, const Strip& strip, const 
 
 // Replaces parameters that follow from the ranges by better ones, where there are any. Returns how many scales became
 // infinite.
-std::int64_t ScaledState::improve(const Strip& strip, const float* x, const kernels::Range* ranges,
-                                  StripSearch& search, StripParams& params) const {
+std::int64_t ScaledState::improve(const Strip& strip, const float* x, const kernels::Range* ranges, StripSearch& search,
+                                  StripParams& params) const {
   StripParams found;
   search.find(strip, x, ranges, found.scale.data(), found.zero_point.data());
   const auto runs = static_cast<std::size_t>(strip.runs);

@@ -66,7 +66,7 @@ TEST_CASE("what is written reads back as the codes, scales and zero points that 
     const Step& step = result.plan.steps[0];
     const MemoryCheckpoint written = result.writer.checkpoint();
     if (!step.quantizes()) continue;
-    const QuantizedTensor expected = quantize(original.view(), step.spec);
+    const QuantizedTensor expected = quantize(original.view(), step.spec, SearchOptions{.effort = step.effort});
     const QuantizedTensor loaded = load_quantized(written, "a.weight");
     CHECK(loaded.shape() == expected.shape());
     CHECK(loaded.qparams() == expected.qparams());
@@ -89,7 +89,7 @@ TEST_CASE("dequantized output equals dequantize() of the tensor in memory, and t
     CHECK(plain.tensors()[0].name == "a.weight");
     CHECK(plain.tensors()[0].dtype == DType::Float32);
     const Tensor values = plain.read(0);
-    const Tensor expected = dequantize(quantize(c.read(0).view(), result.plan.steps[0].spec));
+    const Tensor expected = dequantize(quantize(c.read(0).view(), result.plan.steps[0].spec, SearchOptions{}));
     CHECK(std::equal(values.bytes().begin(), values.bytes().end(), expected.bytes().begin(), expected.bytes().end()));
     const Comparison comparison = compare(c, quantized, serial_executor());
     CHECK(comparison.total.sqnr_db() == doctest::Approx(result.report.total.sqnr_db()).epsilon(1e-9));
@@ -241,9 +241,9 @@ TEST_CASE("the metadata spells out the recipe and the error of each tensor") {
   const Result result = run(c, recipe("int4"));
   const json::Value metadata = json::parse(result.writer.texts.at("quantization_metadata.json"), "metadata");
   CHECK(*metadata.find("schema_version")->as_int() == 1);
-  CHECK(*metadata.find("recipe")->find("scheme")->as_string() == "int4:g128:sym:narrow");
+  CHECK(*metadata.find("recipe")->find("scheme")->as_string() == "int4:g128:sym:full");
   const json::Value& tensor = metadata.find("tensors")->as_array()->front();
-  CHECK(*tensor.find("spec")->as_string() == "int4:g128:sym:narrow");
+  CHECK(*tensor.find("spec")->as_string() == "int4:g128:sym:full");
   CHECK(*tensor.find("error")->find("sqnr_db")->as_double() == doctest::Approx(result.report.total.sqnr_db()));
 }
 

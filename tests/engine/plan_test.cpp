@@ -105,7 +105,7 @@ TEST_CASE("precedence: exclude before the first matching rule before include bef
   r.include = {"kind:embedding", "*q_proj.weight"};
   const Plan plan = make_plan(describe(c), r);
   CHECK_FALSE(step(plan, "model.layers.0.mlp.up_proj.weight").quantizes());
-  CHECK(to_string(step(plan, "model.layers.0.self_attn.q_proj.weight").spec) == "int4:g32:sym:narrow");
+  CHECK(to_string(step(plan, "model.layers.0.self_attn.q_proj.weight").spec) == "int4:g32:sym:full");
   CHECK(to_string(step(plan, "model.embed_tokens.weight").spec) == "int8:channel=0:sym:narrow");
 }
 
@@ -160,7 +160,7 @@ TEST_CASE("a group size that does not divide lists all tensors with the sizes th
   r.if_indivisible = IfIndivisible::Keep;
   CHECK(step(make_plan(source, r), "a.weight").reason == "kept: 128 does not divide 96");
   r.if_indivisible = IfIndivisible::Channel;
-  CHECK(to_string(step(make_plan(source, r), "a.weight").spec) == "int4:channel=0:sym:narrow");
+  CHECK(to_string(step(make_plan(source, r), "a.weight").spec) == "int4:channel=0:sym:full");
 }
 
 TEST_CASE("large float tensors of no known kind are an error above 5 % of the bytes unless allowed") {

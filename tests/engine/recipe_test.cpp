@@ -164,7 +164,8 @@ TEST_CASE("what is wrong in a recipe is named by key, line, what was expected an
   check_refused(R"({"task": "convert", "scheme": "int8"})", "scheme (line 1): not a key of this task");
   check_refused(R"({"max_shard_bytes": 0})", "max_shard_bytes (line 1): expected a whole number from 1");
   check_refused(R"({"max_shard_bytes": "5GB"})", "max_shard_bytes (line 1): expected source, found \"5GB\"");
-  check_refused(R"({"effort": "max"})", "effort (line 1): expected fast");
+  check_refused(R"({"effort": "hard"})", "effort (line 1): expected fast, search or max");
+  check_refused(R"({"objective": "mae"})", "objective (line 1): expected mse, magnitude, x2 or importance");
   check_refused("{\"min_numel\": 1,\n\"min_numel\": 2}", "key twice in one object (line 2)");
   check_refused("{\"min_numel\": 1,\n\"only\": [}", "invalid JSON");
   check_refused("{\"min_numel\": 1,\n\"only\": [}", "(line 2)");
@@ -211,7 +212,7 @@ TEST_CASE(
                           .scale_dtype = DType::BFloat16,
                           .if_indivisible = IfIndivisible::Channel});
   const Plan plan = make_plan(describe(c), recipe);
-  CHECK(to_string(plan.steps[0].spec) == "int4:channel=0:sym:narrow");
+  CHECK(to_string(plan.steps[0].spec) == "int4:channel=0:sym:full");
   CHECK(plan.steps[0].spec.scale_dtype == DType::BFloat16);
   CHECK(to_string(plan.steps[1].spec) == "int8:channel=0:sym:narrow");
   CHECK(plan.steps[1].spec.scale_dtype == DType::Float32);

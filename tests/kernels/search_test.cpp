@@ -10,9 +10,17 @@ namespace {
 using mq::kernels::AffineSearch;
 using mq::kernels::Range;
 
-constexpr AffineSearch kSigned4 = {
-    .code_min = -8, .code_max = 7, .zero_point = 0, .own_zero_points = false, .either_sign = true, .both_signs = false,
-    .shrink = 0.9f, .grow = 1.2f, .crest = 2.4f, .candidates = 16, .refinements = 2};
+constexpr AffineSearch kSigned4 = {.code_min = -8,
+                                   .code_max = 7,
+                                   .zero_point = 0,
+                                   .own_zero_points = false,
+                                   .either_sign = true,
+                                   .both_signs = false,
+                                   .shrink = 0.9f,
+                                   .grow = 1.2f,
+                                   .crest = 2.4f,
+                                   .candidates = 16,
+                                   .refinements = 2};
 
 std::vector<AffineSearch> searches() {
   AffineSearch full = kSigned4;
@@ -79,6 +87,14 @@ TEST_CASE("search_affine: every table finds what the reference finds") {
   }
 }
 
+TEST_CASE("search_affine: long blocks, whose sums are formed in lanes") {
+  for (const std::size_t run : {2047, 2048, 2049, 2063, 4096, 11008}) {
+    const Shape s{3, run};
+    check_like_reference(finite_values(s.rows * run, 21), {}, s);
+    check_like_reference(any_values(s.rows * run, 22, 50), weights(s.rows * run, 23), s);
+  }
+}
+
 TEST_CASE("search_affine: any bits, subnormal and huge blocks give finite scales") {
   const Shape s{40, 32};
   for (unsigned seed = 0; seed < 20; ++seed) {
@@ -98,7 +114,8 @@ TEST_CASE("search_affine: any bits, subnormal and huge blocks give finite scales
 TEST_CASE("search_affine: values on a grid of the codes are found exactly") {
   std::vector<float> x;
   for (int r = 0; r < 20; ++r) {
-    for (int i = 0; i < 64; ++i) x.push_back(0x1p-6f * static_cast<float>((i * 7 + r) % 16 - 8) * (r % 2 == 0 ? 1 : -1));
+    for (int i = 0; i < 64; ++i)
+      x.push_back(0x1p-6f * static_cast<float>((i * 7 + r) % 16 - 8) * (r % 2 == 0 ? 1 : -1));
   }
   const Found found = search(reference(), kSigned4, x, {}, {20, 64}, 0);
   for (std::size_t r = 0; r < 20; ++r) CHECK(found.scale[r] == (r % 2 == 0 ? 0x1p-6f : -0x1p-6f));

@@ -32,7 +32,8 @@ std::vector<float> weights(double (Random::*weight)(), std::int64_t n, std::uint
   return x;
 }
 
-// What the best scales reach, and what rounding to the nearest does with scales of the range: decibels of one draw each.
+// What the best scales reach, and what rounding to the nearest does with scales of the range: decibels of one draw
+// each.
 struct Row {
   std::string spec;
   std::string nearest;

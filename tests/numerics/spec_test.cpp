@@ -33,7 +33,8 @@ TEST_CASE("spec: the examples mean what they say") {
   CHECK(parse_spec("int8") == affine(DType::Int8, 8, PerChannel{}));
   CHECK(parse_spec("int8") == QuantSpec{});
   CHECK(parse_spec("int8:tensor:asym") == affine(DType::Int8, 8, PerTensor{}, Mapping::Asymmetric));
-  CHECK(parse_spec("int4") == affine(DType::Int8, 4, PerGroup{128}));
+  CHECK(parse_spec("int4") ==
+        affine(DType::Int8, 4, PerGroup{128}, Mapping::Symmetric, RangeKind::Full));
   CHECK(parse_spec("int4:g32:asym") == affine(DType::Int8, 4, PerGroup{32}, Mapping::Asymmetric));
   CHECK(parse_spec("uint8:channel=1:asym") == affine(DType::UInt8, 8, PerChannel{1}, Mapping::Asymmetric));
   CHECK(parse_spec("uint3:b64x32:full") ==

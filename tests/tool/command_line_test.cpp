@@ -72,7 +72,7 @@ TEST_CASE("a command line that makes no sense is code 2 and one line that says w
   check_usage_error({"quantize", kCnn, "x", "--keep", "int8"}, "same, fp16 or bf16");
   check_usage_error({"quantize", kCnn, "x", "--scale-dtype", "int8"}, "float type");
   check_usage_error({"quantize", kCnn, "x", "--rule", "nonsense"}, "PATTERN=SPEC");
-  check_usage_error({"quantize", kCnn, "x", "--effort", "max"}, "expected fast");
+  check_usage_error({"quantize", kCnn, "x", "--effort", "hard"}, "expected fast, search or max");
   check_usage_error({"quantize", kCnn, "x", "--only", "nothing.*"}, "matches no tensor");
   check_usage_error({"compare", kCnn, kCnn, "--min-sqnr", "much"}, "decibels");
 }
@@ -89,7 +89,7 @@ TEST_CASE("several patterns may be given, one value each, and brackets belong to
       quantized.push_back(text_at(step, {"name"}) + " " + text_at(step, {"to"}));
   }
   CHECK(quantized == std::vector<std::string>{"conv3.weight int8:channel=0:sym:narrow",
-                                              "fc1.weight int4:g64:sym:narrow",
+                                              "fc1.weight int4:g64:sym:full",
                                               "fc2.weight int8:channel=0:sym:narrow"});
 }
 

@@ -94,7 +94,7 @@ rules:
   CHECK(printed_recipe({"--recipe", yaml}) == printed_recipe({"--recipe", json}));
   const Recipe recipe = parse_recipe(printed_recipe({"--rule", "a=int8", "--recipe", yaml, "--rule", "b=int8",
                                                      "--exclude", "c", "--scheme", "int2", "--allow-unknown=false"}));
-  CHECK(to_string(recipe.scheme) == "int2:g128:sym:narrow");
+  CHECK(to_string(recipe.scheme) == "int2:g128:sym:full");
   CHECK(recipe.min_numel == 100);
   CHECK_FALSE(recipe.allow_unknown);
   CHECK(recipe.exclude == std::vector<std::string>{"c", "conv1.*", "conv2.*"});

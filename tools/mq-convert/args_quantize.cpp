@@ -69,9 +69,25 @@ void add_encoding(CLI::App& app, Options& options) {
               constexpr std::array<std::optional<DType>, 3> kTypes = {std::nullopt, DType::Float16, DType::BFloat16};
               recipe.keep = kTypes[parse_word("--keep", text, {"same", "fp16", "bf16"})];
             });
-  add_value(app, kEncoding, "--effort", "fast",
-            "how hard to search for scales; fast, rounding to the nearest code, is the only effort so far (default)",
-            [](const std::string& text) { parse_word("--effort", text, {"fast"}); });
+  add_value(
+      app, kEncoding, "--effort", "fast|search|max",
+      "how hard to look for scales: those of the range of each block (fast), the best of some twenty for codes of "
+      "up to 6 bits and for groups of up to 128 (search, the default), the best of all (max, very slow)",
+      [&](const std::string& text) {
+        recipe.effort = static_cast<Effort>(parse_word("--effort", text, {"fast", "search", "max"}));
+      });
+  add_value(
+      app, kEncoding, "--objective", "mse|magnitude|x2|importance:FILE",
+      "what a search takes for the error: squared errors as they are (default), weighted by sqrt(mean x^2) + |x|, "
+      "by x^2, or by a number for each input column from FILE (tensors of E[x^2] called like the weights or with "
+      ".in_sq_mean; llama.cpp's imatrix in GGUF)",
+      [&](const std::string& text) {
+        constexpr std::string_view kImportance = "importance:";
+        const bool file = text.starts_with(kImportance) && text.size() > kImportance.size();
+        options.importance = file ? text.substr(kImportance.size()) : std::string();
+        recipe.objective = file ? Objective::Importance
+                                : static_cast<Objective>(parse_word("--objective", text, {"mse", "magnitude", "x2"}));
+      });
 }
 
 constexpr const char* kFooter =

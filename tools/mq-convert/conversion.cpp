@@ -21,7 +21,14 @@ Conversion plan_conversion(const Options& options) {
   recipe.format = target.format;
   const bool copies = recipe.task == Recipe::Task::Copy;
   const Source source = describe(*conversion.input, copies ? Recognise::Nothing : Recognise::Quantized);
-  conversion.plan = make_plan(source, recipe);
+  Analysis analysis;
+  if (recipe.objective == Objective::Importance) {
+    if (options.importance.empty()) {
+      throw Error(ErrorCode::Usage, "the recipe asks for the importance of columns: --objective importance:FILE");
+    }
+    add_importance(analysis, *open_checkpoint(options.importance));
+  }
+  conversion.plan = make_plan(source, recipe, analysis);
   conversion.cost = cost_of(conversion.plan, target, options.threads);
   return conversion;
 }

@@ -32,6 +32,8 @@ struct Options {
   int jobs = 0;                                 // batch: models at a time; 0: a few
   std::optional<std::int64_t> max_memory = {};  // bytes; batch: of all conversions together
 
+  std::filesystem::path importance = {};  // of columns, for the objective of that name
+
   std::string tensor = {};  // info: the one to look into
   bool tree = false;        // info: everything in the file
   std::optional<double> min_sqnr = {};

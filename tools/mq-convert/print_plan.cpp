@@ -124,6 +124,7 @@ json::Value step_json(const Plan& plan, const Step& step) {
   value.set("from", stored_as(tensor));
   if (step.quantizes()) {
     value.set("to", to_string(step.spec));
+    value.set("effort", to_string(step.effort));
     value.set("scale_dtype", step.spec.scale_dtype ? json::Value(to_string(*step.spec.scale_dtype)) : json::Value());
     value.set("bits_per_weight", step.bits_per_weight);
   } else if (step.action != Step::Action::Drop) {

@@ -1,0 +1,67 @@
+#include <cmath>
+#include <string>
+
+#include "mq/convert.hpp"
+#include "src/float_rows.hpp"
+
+namespace mq {
+namespace {
+
+// The weight whose input columns a tensor of statistics describes; empty: none.
+std::string weight_of(const std::string& name) {
+  for (const std::string_view suffix : {".in_sq_mean", ".in_sum2"}) {
+    if (!name.ends_with(suffix)) continue;
+    const std::string base = name.substr(0, name.size() - suffix.size());
+    return base.ends_with(".weight") ? base : base + ".weight";
+  }
+  return name.ends_with(".counts") ? std::string() : name;
+}
+
+std::vector<float> read_floats(const Checkpoint& checkpoint, std::size_t index) {
+  const Tensor tensor = checkpoint.read(index);
+  const std::int64_t n = numel(tensor.shape());
+  std::vector<float> values(static_cast<std::size_t>(n));
+  widen(tensor.dtype(), tensor.bytes().data(), n, values.data());
+  return values;
+}
+
+// Sums over tokens become means. Throws: Corrupt.
+void divide_by_count(const Checkpoint& statistics, const std::string& name, std::vector<float>& sums) {
+  const std::string counts_name = name.substr(0, name.rfind('.')) + ".counts";
+  const std::optional<std::size_t> index = statistics.find(counts_name);
+  const std::vector<float> counts = index ? read_floats(statistics, *index) : std::vector<float>();
+  if (counts.size() != 1 || !(counts[0] > 0)) {
+    throw Error({.code = ErrorCode::Corrupt,
+                 .message = "sums of squares without the number of tokens they are over",
+                 .file = statistics.path().string(),
+                 .tensor = name,
+                 .expected = counts_name + " with one number above 0",
+                 .found = index ? std::to_string(counts.size()) + " numbers" : "none"});
+  }
+  for (float& sum : sums) sum /= counts[0];
+}
+
+}  // namespace
+
+void add_importance(Analysis& analysis, const Checkpoint& statistics) {
+  const std::span<const TensorInfo> tensors = statistics.tensors();
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const TensorInfo& info = tensors[i];
+    std::string weight = weight_of(info.name);
+    if (weight.empty()) continue;
+    if (!is_readable_float(info.dtype)) {
+      throw Error({.code = ErrorCode::Usage,
+                   .message = "is no importance",
+                   .file = statistics.path().string(),
+                   .tensor = info.name,
+                   .expected = "a float type",
+                   .found = std::string(to_string(info.dtype))});
+    }
+    std::vector<float> values = read_floats(statistics, i);
+    if (info.name.ends_with(".in_sum2")) divide_by_count(statistics, info.name, values);
+    analysis.importance.insert_or_assign(std::move(weight),
+                                         std::make_shared<const std::vector<float>>(std::move(values)));
+  }
+}
+
+}  // namespace mq
