@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -192,8 +193,9 @@ void print_row(const Result& result, std::ostream& out) {
   out << "| " << printable(result.name) << " | " << fixed(result.bits_per_weight, 3) << " |";
   for (const double perplexity : result.score.perplexity) out << ' ' << fixed(perplexity, 3) << " |";
   const auto& divergence = result.score.kl_divergence;
-  out << ' ' << (divergence ? fixed(*divergence, 5) : "–") << " | "
-      << (result.sqnr_db ? fixed(*result.sqnr_db, 2) : "–") << " |\n"
+  const bool differs = result.sqnr_db && std::isfinite(*result.sqnr_db);
+  out << ' ' << (divergence ? fixed(*divergence, 5) : "–") << " | " << (differs ? fixed(*result.sqnr_db, 2) : "–")
+      << " |\n"
       << std::flush;
 }
 

@@ -192,6 +192,11 @@ TEST_CASE("lm: the table has a line for each model, the JSON report says what wa
   CHECK(*value.find("window_tokens")->as_int() == 8);
   CHECK(value.find("kl_windows") == nullptr);
   CHECK(value.find("rows")->as_array()->at(0).find("kl_divergence") == nullptr);
+
+  with_json.insert(with_json.end(), {"--reference", tiny.model(), "--kl-windows", "3"});
+  const Outcome compared = run(with_json);
+  REQUIRE(compared.exit_code == 0);
+  CHECK(*json::parse(compared.out, "report").find("kl_windows")->as_int() == 2);  // no more than there are windows
 }
 
 TEST_CASE("lm: models of other architectures are refused, naming what differs") {
