@@ -1,0 +1,255 @@
+#include "bench/lm_command.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "bench/lm_eval.hpp"
+#include "mq/dtype.hpp"
+#include "mq/error.hpp"
+#include "src/json.hpp"
+
+namespace mq::bench {
+namespace {
+
+constexpr const char* kHelp =
+    "usage: mq-bench-lm --tokens FILE [OPTION...] MODEL...\n"
+    "\n"
+    "Perplexity of language models (Llama), a row for each in the order given:\n"
+    "  MODEL                  a checkpoint, quantized or not\n"
+    "  --scheme SPEC[@DTYPE]  the reference with its Linear weights through this encoding, scales stored as DTYPE\n"
+    "Options:\n"
+    "  --tokens FILE          safetensors with the texts: eval.mixed and eval.wiki, int32 ids\n"
+    "  --reference MODEL      what KL divergence and SQNR are measured against\n"
+    "  --windows N            of each text, from its beginning (400)\n"
+    "  --window-tokens N      tokens of a window (256)\n"
+    "  --kl-windows N         of the first text, for KL divergence (100)\n"
+    "  --threads N            (all processors)\n"
+    "  --json                 one JSON object instead of a table\n";
+
+struct Row {
+  std::string name;
+  std::optional<QuantSpec> scheme;  // empty: name is a checkpoint
+};
+
+struct Options {
+  std::vector<Row> rows;
+  std::vector<std::string> texts = {"mixed", "wiki"};
+  std::string tokens;
+  std::string reference;
+  Windows windows;
+  std::int64_t kl_windows = 100;
+  std::int64_t threads = usable_processors();
+  bool json = false;
+  bool help = false;
+};
+
+struct Result {
+  std::string name;
+  Score score;
+  double bits_per_weight = 0;
+  std::optional<double> sqnr_db;  // empty without a reference
+  double seconds = 0;
+};
+
+[[noreturn]] void fail(std::string_view option, std::string expected, const std::string& found) {
+  throw Error({.code = ErrorCode::Usage,
+               .message = std::string(option),
+               .expected = std::move(expected),
+               .found = found.empty() ? "nothing" : printable(found)});
+}
+
+std::int64_t parse_count(std::string_view option, const std::string& text, int least = 1) {
+  constexpr int kMost = 1'000'000;
+  std::int64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, problem] = std::from_chars(text.data(), end, value);
+  if (problem != std::errc{} || stop != end || value < least || value > kMost) {
+    fail(option, "a whole number from " + std::to_string(least) + " to " + std::to_string(kMost), text);
+  }
+  return value;
+}
+
+Row parse_scheme(const std::string& text) {
+  const std::size_t at = text.find('@');
+  QuantSpec spec = parse_spec(text.substr(0, at));
+  if (at != std::string::npos) {
+    spec.scale_dtype = parse_dtype(text.substr(at + 1));
+    if (!spec.scale_dtype) fail("--scheme", "a type of scales after @, as in int4:g128@f16", text);
+  }
+  return {text, spec};
+}
+
+Options parse(std::span<const std::string> arguments) {
+  Options options;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    const auto value = [&]() -> const std::string& {
+      if (i + 1 == arguments.size()) fail(argument, "a value", "");
+      return arguments[++i];
+    };
+    if (argument == "--help") {
+      options.help = true;
+    } else if (argument == "--json") {
+      options.json = true;
+    } else if (argument == "--tokens") {
+      options.tokens = value();
+    } else if (argument == "--reference") {
+      options.reference = value();
+    } else if (argument == "--windows") {
+      options.windows.count = parse_count(argument, value());
+    } else if (argument == "--window-tokens") {
+      options.windows.tokens = parse_count(argument, value(), 2);
+    } else if (argument == "--kl-windows") {
+      options.kl_windows = parse_count(argument, value());
+    } else if (argument == "--threads") {
+      options.threads = parse_count(argument, value());
+    } else if (argument == "--scheme") {
+      options.rows.push_back(parse_scheme(value()));
+    } else if (argument.starts_with("-")) {
+      fail("unknown option", "one of those that --help lists", argument);
+    } else {
+      options.rows.push_back({argument, {}});
+    }
+  }
+  if (options.help) return options;
+  if (options.tokens.empty()) fail("--tokens", "a file with the texts", "");
+  if (options.rows.empty()) fail("nothing to evaluate", "a MODEL or --scheme", "");
+  for (const Row& row : options.rows) {
+    if (row.scheme && options.reference.empty()) fail("--scheme", "a --reference to encode", "");
+  }
+  options.kl_windows = std::min(options.kl_windows, options.windows.count);
+  return options;
+}
+
+// Evaluates row after row; what the reference model says is computed once for all.
+class Evaluation {
+ public:
+  explicit Evaluation(const Options& options)
+      : options_(options),
+        executor_(make_thread_executor(static_cast<int>(options.threads))),
+        texts_(read_texts(options.tokens, options.texts, options.windows)) {
+    if (options.reference.empty()) return;
+    reference_ = load_lm(options.reference);
+    expected_ = predictions(*reference_, texts_.front(), {options.kl_windows, options.windows.tokens}, *executor_);
+  }
+
+  Result run(const Row& row) const {
+    const auto start = std::chrono::steady_clock::now();
+    const LmModel model = load(row);
+    Result result{.name = row.name,
+                  .score = evaluate(model, texts_, options_.windows, expected_, *executor_),
+                  .bits_per_weight = bits_per_weight(model)};
+    if (reference_) result.sqnr_db = weight_sqnr_db(*reference_, model);
+    result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return result;
+  }
+
+ private:
+  LmModel load(const Row& row) const {
+    if (row.scheme) return through_encoding(*reference_, *row.scheme, *executor_);
+    LmModel model = load_lm(row.name, reference_ ? std::optional(reference_->config) : std::nullopt);
+    if (!reference_) return model;
+    model.config.rope_dtype = reference_->config.rope_dtype;  // of the original, whatever a copy is stored as
+    if (model.config != reference_->config) {
+      throw Error({.code = ErrorCode::Usage,
+                   .message = "not a form of the reference model",
+                   .file = row.name,
+                   .expected = "the configuration of " + options_.reference,
+                   .found = "another one"});
+    }
+    return model;
+  }
+
+  const Options& options_;
+  std::unique_ptr<Executor> executor_;
+  std::vector<Text> texts_;
+  std::optional<LmModel> reference_;
+  Predictions expected_;
+};
+
+std::string fixed(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+// The table is Markdown, so that it can be read here and put on a page.
+void print_header(const Options& options, std::ostream& out) {
+  out << "| weights | bpw |";
+  for (const std::string& text : options.texts) out << ' ' << text << " |";
+  out << " KLD | SQNR dB |\n|---|---|";
+  for (std::size_t t = 0; t < options.texts.size(); ++t) out << "---|";
+  out << "---|---|\n" << std::flush;
+}
+
+void print_row(const Result& result, std::ostream& out) {
+  out << "| " << printable(result.name) << " | " << fixed(result.bits_per_weight, 3) << " |";
+  for (const double perplexity : result.score.perplexity) out << ' ' << fixed(perplexity, 3) << " |";
+  const auto& divergence = result.score.kl_divergence;
+  const bool differs = result.sqnr_db && std::isfinite(*result.sqnr_db);
+  out << ' ' << (divergence ? fixed(*divergence, 5) : "–") << " | " << (differs ? fixed(*result.sqnr_db, 2) : "–")
+      << " |\n"
+      << std::flush;
+}
+
+json::Value to_json(const Result& result, const Options& options) {
+  json::Object perplexity;
+  for (std::size_t t = 0; t < options.texts.size(); ++t) {
+    perplexity.emplace_back(options.texts[t], result.score.perplexity[t]);
+  }
+  json::Value row;
+  row.set("weights", result.name);
+  row.set("bits_per_weight", result.bits_per_weight);
+  row.set("perplexity", std::move(perplexity));
+  if (result.score.kl_divergence) row.set("kl_divergence", *result.score.kl_divergence);
+  if (result.sqnr_db) row.set("sqnr_db", *result.sqnr_db);
+  row.set("seconds", result.seconds);
+  return row;
+}
+
+void run(const Options& options, std::ostream& out) {
+  const Evaluation evaluation(options);
+  json::Array rows;
+  for (const Row& row : options.rows) {
+    const Result result = evaluation.run(row);
+    if (!options.json && rows.empty()) print_header(options, out);
+    if (!options.json) print_row(result, out);
+    rows.push_back(to_json(result, options));
+  }
+  if (!options.json) return;
+  json::Value report;
+  report.set("windows", options.windows.count);
+  report.set("window_tokens", options.windows.tokens);
+  if (!options.reference.empty()) report.set("kl_windows", options.kl_windows);
+  report.set("rows", std::move(rows));
+  out << json::dump(report) << '\n';
+}
+
+}  // namespace
+
+int run_lm(std::span<const std::string> arguments, std::ostream& out, std::ostream& err) {
+  try {
+    const Options options = parse(arguments);
+    if (options.help) {
+      out << kHelp;
+    } else {
+      run(options, out);
+    }
+    return 0;
+  } catch (const Error& problem) {
+    err << "mq-bench-lm: " << problem.what() << '\n';
+    return exit_code(problem.code());
+  } catch (const std::exception& problem) {
+    err << "mq-bench-lm: " << problem.what() << '\n';
+    return exit_code(ErrorCode::Internal);
+  }
+}
+
+}  // namespace mq::bench
