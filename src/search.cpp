@@ -91,7 +91,8 @@ kernels::AffineSearch affine_search(const QuantSpec& spec) {
   const ParamRule rule(spec);
   const Grid grid = grid_of(spec.bits);
   const bool either_sign = spec.mapping == Mapping::Symmetric && spec.range == RangeKind::Signed;
-  return {.code_min = rule.code_min(),
+  return {.levels = nullptr,
+          .code_min = rule.code_min(),
           .code_max = rule.code_max(),
           .zero_point = rule.common_zero_point(),
           .own_zero_points = rule.has_zero_points(),
