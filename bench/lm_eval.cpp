@@ -18,8 +18,8 @@ LinearWeight through_encoding(const LinearWeight& linear, const Encoding& encodi
   if (found != statistics.importance.end()) search.importance = *found->second;
   return {.name = linear.name,
           .weight = dequantize(quantize(linear.weight.view(), encoding.spec, search)),
-          .stored_bits =
-              mq::bits_per_weight(encoding.spec, linear.weight.shape()) * static_cast<double>(linear.weight.view().numel())};
+          .stored_bits = mq::bits_per_weight(encoding.spec, linear.weight.shape()) *
+                         static_cast<double>(linear.weight.view().numel())};
 }
 
 std::span<const std::int32_t> window_of(const Text& text, const Windows& windows, std::int64_t index) {

@@ -32,7 +32,7 @@ struct CodecRequest {
   CodeForm form = CodeForm::Bytes;
   bool allow_nonfinite = false;  // encode NaN and infinities as finite_values() makes them (src/nonfinite.hpp)
   SearchOptions search = {.effort = Effort::Fast};  // where searches()
-  bool two_pass = false;         // observe first even where one pass would do: the rows are too long to be held whole
+  bool two_pass = false;  // observe first even where one pass would do: the rows are too long to be held whole
 };
 
 // One named part as a matrix of bytes.
@@ -73,6 +73,7 @@ struct CodecOptions {
   bool granularity = false;  // tensor, channel, gN, bRxC
   bool mapping = false;      // sym with narrow, full or signed; asym
   bool activation = false;
+  bool either_sign = false;  // signed: scales that may be negative, without a mapping to choose
 };
 
 // An encoding that is only read has no schemes and none of the functions from state_bytes to finish: they are null.
@@ -106,8 +107,8 @@ struct Codec {
   bool (*measures)(const CodecRequest& request) = nullptr;
   // x is the tile's rows, adjacent. A tile may be part of a row only if two_pass, observes() or parameters were given;
   // its first column is then a multiple of 32, and of 32 its width too unless it ends the row. Values that are not
-  // finite are counted, their codes unspecified unless allow_nonfinite. error: null, or, if measures(), what measure() would say of x and the
-  // decoded codes is added to it, row by row; the tile then has whole rows.
+  // finite are counted, their codes unspecified unless allow_nonfinite. error: null, or, if measures(), what measure()
+  // would say of x and the decoded codes is added to it, row by row; the tile then has whole rows.
   EncodeCounts (*encode)(const CodecState& state, const Tile& tile, const float* x, PartSpans parts,
                          ErrorStats* error) = nullptr;
   // After the last encode: the parts that are not tiled, in the order of parts() (tiled ones empty).

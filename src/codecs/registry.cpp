@@ -8,7 +8,7 @@
 namespace mq {
 namespace {
 
-constexpr std::array<const Codec*, 4> kCodecs{&kAffine, &kFp8, &kFloatCast, &kGgml};
+constexpr std::array<const Codec*, 8> kCodecs{&kAffine, &kFp8, &kNf4, &kFp4, &kMxfp4, &kNvfp4, &kFloatCast, &kGgml};
 
 void append(std::string& list, std::string_view name) {
   list += (list.empty() ? "" : ", ") + std::string(name);

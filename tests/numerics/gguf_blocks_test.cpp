@@ -236,6 +236,8 @@ TEST_CASE("ggml blocks: an encoding for each decoded type, with a name, its size
     QuantSpec other = *spec;
     other.granularity = PerChannel{};
     CHECK(test::code_of([&] { codec_of(other).check(other); }) == ErrorCode::Usage);
+    // The schemes of these names are the formats of OCP and NVIDIA, with scales of their own beside the codes.
+    if (golden.dtype == DType::MXFP4 || golden.dtype == DType::NVFP4) continue;
     for (const SchemeInfo& scheme : schemes()) CHECK(scheme.name != type.name);
   }
   for (const DType dtype : {DType::IQ2_XXS, DType::Q8_K, DType::TQ1_0, DType::Float32, DType::Int8}) {
