@@ -5,6 +5,8 @@
 //
 // g is stored as the float32 part "global_scale": the form of compressed-tensors. Codes are stored one per byte, or
 // packed, element 2k of a row in the low nibble of byte k. A search tries the six scales below and above.
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cmath>
@@ -41,6 +43,11 @@ void check(const QuantSpec& spec) {
   if (spec == list_schemes()[0].spec) return;
   throw Error(
       {.code = ErrorCode::Usage, .message = "nvfp4 has no options", .expected = "groups of 16, scales of f8_e4m3"});
+}
+
+// Never -0.
+float absmax_of(const kernels::Range& range) {
+  return std::max({0.0f, -range.lo, range.hi});
 }
 
 bool is_tiled(const CodecRequest& request) {
@@ -90,7 +97,7 @@ EncodeCounts observe(CodecState& base, const Tile& tile, const float* x) {
   auto& state = static_cast<Nvfp4State&>(base);
   kernels::Range all{};
   active_table().range(x, 1, static_cast<std::size_t>(tile.rows * tile.cols), &all);
-  const auto bits = std::bit_cast<std::uint32_t>(std::max({-all.lo, all.hi, 0.0f}));
+  const auto bits = std::bit_cast<std::uint32_t>(absmax_of(all));
   std::uint32_t most = state.absmax_bits.load();
   while (bits > most && !state.absmax_bits.compare_exchange_weak(most, bits)) {
   }
@@ -114,7 +121,7 @@ class ScaleChooser {
     ranges_.resize(runs);
     k.range(x, runs, run, ranges_.data());
     for (std::size_t r = 0; r < runs; ++r) {
-      scales[r] = std::max(-ranges_[r].lo, ranges_[r].hi) / 6.0f * state_.global;
+      scales[r] = absmax_of(ranges_[r]) / 6.0f * state_.global;
     }
     k.f32_to_e4m3(scales, runs, codes);
     for (std::size_t r = 0; r < runs; ++r) {
