@@ -20,8 +20,8 @@ Conversion plan_conversion(const Options& options) {
   Recipe recipe = options.recipe;
   recipe.format = target.format;
   const bool copies = recipe.task == Recipe::Task::Copy;
-  const Source source = describe(*conversion.input, copies ? Recognise::Nothing : Recognise::Quantized);
-  conversion.plan = make_plan(source, recipe);
+  Source source = describe(*conversion.input, copies ? Recognise::Nothing : Recognise::Quantized);
+  conversion.plan = make_plan(std::move(source), recipe);
   conversion.cost = cost_of(conversion.plan, target, options.threads);
   return conversion;
 }
@@ -37,7 +37,7 @@ void keep_to_memory(Conversion& conversion, std::int64_t most_bytes) {
   throw Error({.code = ErrorCode::Limit,
                .message = "the conversion may need more memory than it is given",
                .file = conversion.input->path().string(),
-               .tensor = named ? largest->id : std::string(),
+               .tensor = named ? largest->id.str() : std::string(),
                .expected = "at most " + std::to_string(most_bytes) + " bytes (--max-memory)",
                .found = std::to_string(cost.memory_bytes)});
 }
