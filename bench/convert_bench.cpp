@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "bench/convert_inputs.hpp"
+#include "bench/convert_io.hpp"
 #include "bench/convert_scaling.hpp"
 #include "mq/mq.hpp"
 
@@ -181,6 +182,8 @@ bool run(const Options& options) {
     compare_inputs(options);
   } else if (options.what == "tensors") {
     mq::bench::tensors_table(options.dir, options.tensors);
+  } else if (options.what == "io") {
+    mq::bench::io_table(options.dir, options.megabytes, options.pairs, options.threads);
   } else if (options.what == "shards") {
     mq::bench::shards_table(options.dir);
   } else if (options.what == "memory") {
@@ -203,8 +206,9 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "mq-bench-convert: %s\n", problem.what());
     return mq::exit_code(problem.code());
   }
-  std::fprintf(stderr,
-               "usage: mq-bench-convert [cp|inputs|tensors|shards|memory|threads] [--dir DIR] [--mb 2048] [--pairs 9]\n"
-               "                        [--threads 2] [--scheme SPEC] [--tensors 1000000]\n");
+  std::fprintf(
+      stderr,
+      "usage: mq-bench-convert [cp|inputs|io|tensors|shards|memory|threads] [--dir DIR] [--mb 2048] [--pairs 9]\n"
+      "                        [--threads 2] [--scheme SPEC] [--tensors 1000000]\n");
   return 2;
 }
