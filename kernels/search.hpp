@@ -9,7 +9,7 @@
 // one by one: element i goes to sum i % 16, and the sums are joined by the tree (s0+s8)+(s4+s12)...
 #pragma once
 
-#include "kernels/search_lanes.hpp"
+#include "kernels/search_blocks.hpp"
 
 namespace mq::kernels {
 
@@ -23,15 +23,12 @@ class BlockSearch {
   static constexpr std::size_t kWidth = Ops::kWidth;
   static constexpr std::size_t kBlocks = kLong ? 1 : kWidth;
 
-  BlockSearch(const AffineSearch& how, const SearchBlocks& blocks) : how_(how), run_(blocks.run) {
+  BlockSearch(const AffineSearch& how, const SearchBlocks& blocks) : how_(how), blocks_(blocks) {
     float lo[kWidth], hi[kWidth];
     for (std::size_t lane = 0; lane < kWidth; ++lane) {
-      // Lanes without a block repeat the last one.
-      const std::size_t block = lane < blocks.rows ? lane : blocks.rows - 1;
-      x_[lane] = blocks.x + block * run_;
-      if constexpr (kWeighted) weights_[lane] = blocks.weights + block * run_;
-      lo[lane] = blocks.ranges[block].lo;
-      hi[lane] = blocks.ranges[block].hi;
+      const Range& range = blocks.ranges[Blocks::block_of(lane, blocks.rows)];
+      lo[lane] = range.lo;
+      hi[lane] = range.hi;
     }
     normalize(Ops::load(lo), Ops::load(hi));
     best_.inverse = Floats(0.0f);
@@ -61,7 +58,7 @@ class BlockSearch {
     for (std::size_t i = 0; i < count; ++i) {
       float lanes[kWidth];
       for (std::size_t lane = 0; lane < kWidth; ++lane) {
-        lanes[lane] = scales[i * stride + (lane < blocks ? lane : blocks - 1)];
+        lanes[lane] = scales[i * stride + Blocks::block_of(lane, blocks)];
       }
       const Floats scale = Ops::load(lanes) * to_unit_;
       Candidate c = best_;
@@ -79,10 +76,9 @@ class BlockSearch {
   }
 
  private:
-  static constexpr std::size_t kChunk = 128;   // elements in each lane that are at hand at a time
+  using Blocks = LoadedBlocks<Ops, kWeighted, kLong>;
   static constexpr std::size_t kTogether = 4;  // candidates whose sums are formed side by side
-  static constexpr std::size_t kSums = 16;     // of a long block
-  static constexpr std::size_t kParts = kLong ? kSums / kWidth : 1;
+  static constexpr std::size_t kParts = Blocks::kParts;
   static constexpr float kRounder = 0x1.8p23f;  // adding it rounds to a whole number, ties to even
 
   // A way to code a block, u = clamp(rne(x * inverse), least, most), and the sums that follow from it.
@@ -107,85 +103,29 @@ class BlockSearch {
       lo_ = Ops::min(lo_, zero);
       hi_ = Ops::max(hi_, zero);
     }
+    blocks_.set_factor(to_unit_);
     if (!how_.either_sign) return;
     unit_ = Ops::where_greater(hi, below, zero - unit_, unit_);
     to_unit_ = Ops::where_greater(hi, below, zero - to_unit_, to_unit_);
+    blocks_.set_factor(to_unit_);
     const Floats flipped_lo = zero - hi_, flipped_hi = zero - lo_;
     lo_ = Ops::where_greater(hi, below, flipped_lo, lo_);
     hi_ = Ops::where_greater(hi, below, flipped_hi, hi_);
-  }
-
-  // Elements in each lane.
-  std::size_t lane_numel() const { return kLong ? (run_ + kSums - 1) / kSums : run_; }
-
-  void load_lanes(const float* const (&lanes)[kWidth], std::size_t part, std::size_t begin, std::size_t count,
-                  float* chunk) const {
-    if constexpr (kLong) {
-      for (std::size_t i = 0; i < count; ++i) {
-        const std::size_t first = (begin + i) * kSums + part * kWidth;
-        if (first + kWidth <= run_) {
-          Ops::store(Ops::load(lanes[0] + first), chunk + i * kWidth);
-          continue;
-        }
-        for (std::size_t lane = 0; lane < kWidth; ++lane) {
-          chunk[i * kWidth + lane] = first + lane < run_ ? lanes[0][first + lane] : 0.0f;
-        }
-      }
-    } else {
-      const float* from[kWidth];
-      for (std::size_t lane = 0; lane < kWidth; ++lane) from[lane] = lanes[lane] + begin;
-      Ops::load_blocks(from, count, chunk);
-    }
-  }
-
-  // Brings elements [begin, begin + count) of each lane to hand.
-  void load(std::size_t part, std::size_t begin, std::size_t count) {
-    if (!kLong && loaded_ == begin) return;
-    loaded_ = begin;
-    load_lanes(x_, part, begin, count, x_chunk_);
-    if constexpr (kWeighted) load_lanes(weights_, part, begin, count, w_chunk_);
-    const Floats infinity(__builtin_inff());
-    for (std::size_t i = 0; i < count * kWidth; i += kWidth) {
-      const Floats v = Ops::load(x_chunk_ + i);
-      const Floats finite = Ops::where_greater(infinity, Ops::magnitude(v), v, Floats(0.0f));
-      Ops::store(finite * to_unit_, x_chunk_ + i);
-    }
-  }
-
-  template <class F>
-  void for_each_chunk(std::size_t part, F&& f) {
-    const std::size_t numel = lane_numel();
-    for (std::size_t begin = 0; begin < numel; begin += kChunk) {
-      const std::size_t count = numel - begin < kChunk ? numel - begin : kChunk;
-      load(part, begin, count);
-      f(count);
-    }
-  }
-
-  // The sums of whole blocks from those of the lanes of each part.
-  static Floats joined(const Floats (&sums)[kParts]) {
-    if constexpr (!kLong) return sums[0];
-    float all[kSums];
-    for (std::size_t part = 0; part < kParts; ++part) Ops::store(sums[part], all + part * kWidth);
-    for (std::size_t half = kSums / 2; half > 0; half /= 2) {
-      for (std::size_t i = 0; i < half; ++i) all[i] += all[i + half];
-    }
-    return Floats(all[0]);
   }
 
   Floats root_mean_square() {
     Floats sums[kParts];
     for (std::size_t part = 0; part < kParts; ++part) {
       Floats sum(0.0f);
-      for_each_chunk(part, [&](std::size_t count) {
+      blocks_.for_each_chunk(part, [&](const float* x, const float*, std::size_t count) {
         for (std::size_t i = 0; i < count * kWidth; i += kWidth) {
-          const Floats v = Ops::load(x_chunk_ + i);
+          const Floats v = Ops::load(x + i);
           sum = Ops::fused(v, v, sum);
         }
       });
       sums[part] = sum;
     }
-    return Ops::root(Ops::divide(joined(sums), Floats(static_cast<float>(run_))));
+    return Ops::root(Ops::divide(Blocks::joined(sums), Floats(static_cast<float>(blocks_.run()))));
   }
 
   // The nearest level.
@@ -206,7 +146,7 @@ class BlockSearch {
   }
 
   template <std::size_t kCount>
-  void add_sums(Candidate* candidates, std::size_t count) {
+  void add_sums(Candidate* candidates, const float* x, const float* weights, std::size_t count) const {
     Candidate c[kCount];
     for (std::size_t k = 0; k < kCount; ++k) {
       c[k] = candidates[k];
@@ -215,10 +155,10 @@ class BlockSearch {
     }
     const Levels* const levels = how_.levels;
     for (std::size_t i = 0; i < count * kWidth; i += kWidth) {
-      const Floats v = Ops::load(x_chunk_ + i);
+      const Floats v = Ops::load(x + i);
       Floats w, wv = v;
       if constexpr (kWeighted) {
-        w = Ops::load(w_chunk_ + i);
+        w = Ops::load(weights + i);
         wv = v * w;
       }
       for (std::size_t k = 0; k < kCount; ++k) {
@@ -247,10 +187,10 @@ class BlockSearch {
     Floats xu[kMaxSearchCandidates][kParts], uu[kMaxSearchCandidates][kParts];
     for (std::size_t part = 0; part < kParts; ++part) {
       for (std::size_t k = 0; k < n; ++k) candidates[k].xu = candidates[k].uu = Floats(0.0f);
-      for_each_chunk(part, [&](std::size_t count) {
+      blocks_.for_each_chunk(part, [&](const float* x, const float* weights, std::size_t count) {
         std::size_t k = 0;
-        for (; k + kTogether <= n; k += kTogether) add_sums<kTogether>(candidates + k, count);
-        for (; k < n; ++k) add_sums<1>(candidates + k, count);
+        for (; k + kTogether <= n; k += kTogether) add_sums<kTogether>(candidates + k, x, weights, count);
+        for (; k < n; ++k) add_sums<1>(candidates + k, x, weights, count);
       });
       for (std::size_t k = 0; k < n; ++k) {
         xu[k][part] = candidates[k].xu;
@@ -258,8 +198,8 @@ class BlockSearch {
       }
     }
     for (std::size_t k = 0; k < n; ++k) {
-      candidates[k].xu = joined(xu[k]);
-      candidates[k].uu = joined(uu[k]);
+      candidates[k].xu = Blocks::joined(xu[k]);
+      candidates[k].uu = Blocks::joined(uu[k]);
     }
   }
 
@@ -336,15 +276,10 @@ class BlockSearch {
   }
 
   const AffineSearch& how_;
-  std::size_t run_;
-  const float* x_[kWidth];
-  const float* weights_[kWidth];
+  Blocks blocks_;
   Floats unit_, to_unit_;  // of normalized values; what normalizes them
   Floats lo_, hi_;         // normalized
   Candidate best_;
-  std::size_t loaded_ = ~std::size_t{0};  // first element at hand
-  alignas(64) float x_chunk_[kChunk * kWidth];
-  alignas(64) float w_chunk_[kWeighted ? kChunk * kWidth : 1];
 };
 
 template <class Ops>
