@@ -46,7 +46,9 @@ std::vector<Group> heaviest_groups(const Plan& plan) {
     const TensorInfo& tensor = plan.source.tensors[step.inputs.front()].info;
     if (step.action == Step::Action::Drop || tensor.numel() == 0) continue;
     std::string key(to_string(tensor.dtype));
-    if (step.action == Step::Action::Encode) key += ' ' + to_string(*step.spec);
+    if (step.action == Step::Action::Encode) {
+      key.append(" ").append(to_string(*step.spec)).append(" ").append(to_string(step.effort));
+    }
     Group& group = groups[key];
     group.input_bytes += step.input_bytes;
     if (!group.largest || step.input_bytes > group.largest->input_bytes) group.largest = &step;
@@ -63,6 +65,9 @@ std::vector<Group> heaviest_groups(const Plan& plan) {
 Plan probe_plan(const Plan& plan, const Step& step, const Checkpoint& checkpoint) {
   Recipe recipe;
   if (step.spec) recipe.scheme = *step.spec;
+  recipe.effort = step.effort;
+  // Weights of columns cost as much as any others.
+  recipe.objective = plan.recipe.objective == Objective::Importance ? Objective::Magnitude : plan.recipe.objective;
   recipe.min_numel = 0;
   recipe.allow_nan = plan.recipe.allow_nan;
   recipe.sha256 = plan.recipe.sha256;

@@ -145,6 +145,14 @@ TEST_CASE("an estimate of time exists for every kind of plan and grows with it")
     CHECK(estimate.input_bytes_per_second > 0);
     CHECK(estimate.seconds * estimate.input_bytes_per_second == doctest::Approx(static_cast<double>(plan.input_bytes)));
   }
+  // The importance of made-up columns is made up too.
+  Recipe weighted = recipe("int4:g32");
+  weighted.objective = Objective::Importance;
+  weighted.only = {"a.weight"};
+  Analysis analysis;
+  analysis.importance["a.weight"] = std::make_shared<const std::vector<float>>(1024, 1.0f);
+  const Plan searched = make_plan(describe(one), weighted, analysis);
+  CHECK(estimate_speed(searched, serial_executor()).input_bytes_per_second > 0);
   Recipe copy;
   copy.task = Recipe::Task::Copy;
   CHECK(estimate_speed(make_plan(describe(one), copy), serial_executor()).seconds > 0);
