@@ -78,6 +78,21 @@ TEST_CASE("--reuse: tensors whose input or encoding has changed are made again, 
   CHECK(made(old) == made(fresh));
 }
 
+TEST_CASE("--reuse: tensors that were searched in another way are made again") {
+  const TempDir dir;
+  const std::string old = (dir / "old.safetensors").string();
+  REQUIRE(run_tool({"quantize", kCnn, old, "--scheme", "int4:channel"}).exit_code == 0);
+  const auto reused = [&](std::vector<std::string> options) {
+    const std::string out = (dir / "out.safetensors").string();
+    options.insert(options.begin(),
+                   {"quantize", kCnn, out, "--scheme", "int4:channel", "--reuse", old, "--overwrite", "--json"});
+    return number_at(parse_output(run_tool(options)), {"result", "reused"});
+  };
+  CHECK(reused({}) > 0);
+  CHECK(reused({"--effort", "fast"}) == 0);
+  CHECK(reused({"--objective", "x2"}) == 0);
+}
+
 TEST_CASE("--reuse: what has no report, or one of another version, is refused") {
   const TempDir dir;
   const std::string old = (dir / "old.safetensors").string();
