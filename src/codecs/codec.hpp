@@ -32,7 +32,7 @@ struct CodecRequest {
   CodeForm form = CodeForm::Bytes;
   bool allow_nonfinite = false;  // encode NaN and infinities as finite_values() makes them (src/nonfinite.hpp)
   SearchOptions search = {.effort = Effort::Fast};  // where searches()
-  bool two_pass = false;         // observe first even where one pass would do: the rows are too long to be held whole
+  bool two_pass = false;  // observe first even where one pass would do: the rows are too long to be held whole
 };
 
 // One named part as a matrix of bytes.
@@ -91,6 +91,8 @@ struct Codec {
   std::int64_t (*state_bytes)(const CodecRequest& request) = nullptr;
   bool (*observes)(const CodecRequest& request) = nullptr;  // whether a first pass over the data is needed
 
+  // Whether there is a foreign encoder to follow bit for bit: Effort::Reference.
+  bool has_reference = false;
   // Whether encode() then looks for better parameters than those of the ranges, as the effort asks; else null or false.
   bool (*searches)(const CodecRequest& request) = nullptr;
 
@@ -105,9 +107,10 @@ struct Codec {
   // Whether encode() can tell, at little cost, how far the codes are from x; else null or false.
   bool (*measures)(const CodecRequest& request) = nullptr;
   // x is the tile's rows, adjacent. A tile may be part of a row only if two_pass, observes() or parameters were given;
-  // its first column is then a multiple of 32, and of 32 its width too unless it ends the row. Values that are not
-  // finite are counted, their codes unspecified unless allow_nonfinite. error: null, or, if measures(), what measure() would say of x and the
-  // decoded codes is added to it, row by row; the tile then has whole rows.
+  // its first column is then a multiple of 32, and of 32 its width too unless it ends the row; of block types both are
+  // multiples of the block. Values that are not
+  // finite are counted, their codes unspecified unless allow_nonfinite. error: null, or, if measures(), what measure()
+  // would say of x and the decoded codes is added to it, row by row; the tile then has whole rows.
   EncodeCounts (*encode)(const CodecState& state, const Tile& tile, const float* x, PartSpans parts,
                          ErrorStats* error) = nullptr;
   // After the last encode: the parts that are not tiled, in the order of parts() (tiled ones empty).
@@ -134,6 +137,9 @@ void require_decodable(const TensorInfo& tensor);
 
 // Throws: Usage, naming the schemes there are, for an encoding that is only read.
 void require_encoder(const QuantSpec& spec);
+
+// Throws: Usage naming the tensor if this effort does not exist for the encoding.
+void require_effort(const QuantSpec& spec, Effort effort, std::string_view tensor_name);
 
 // Throws: Internal if unknown.
 const Codec& codec_of(const QuantSpec& spec);

@@ -64,6 +64,10 @@ void check(const DialectRequest& request) {
                  .found = to_string(spec),
                  .hint = std::move(hint)});
   };
+  if (spec.codec == "ggml") {
+    refuse("an integer or fp8 encoding", "ggml's blocks belong into GGUF, which is not written yet; int" +
+                                             std::to_string(spec.bits) + ":g32 is near");
+  }
   if (spec.codec != "affine" && spec.codec != "fp8") refuse("an integer or fp8 encoding", "");
   if (spec.activation && spec.element == DType::UInt8) {
     refuse("signed codes beside quantized activations", "use int" + std::to_string(spec.bits));

@@ -44,7 +44,10 @@ MemoryCheckpoint one(Shape shape, const std::string& name = "a.weight", std::uin
 
 std::vector<std::string> all_scheme_texts() {
   std::vector<std::string> texts;
-  for (const SchemeInfo& scheme : schemes()) texts.emplace_back(scheme.name);
+  for (const SchemeInfo& scheme : schemes()) {
+    // No container that is written holds blocks of codes and scales together.
+    if (!is_quantized_block(scheme.spec.element)) texts.emplace_back(scheme.name);
+  }
   for (const char* extra :
        {"int8:tensor", "int8:tensor:asym", "int8:asym", "int4:g32:asym", "int4:channel", "int3:g32", "int5:asym",
         "int6:g64", "int8:full", "int4:g64:signed", "uint8:asym", "uint4:g32:asym", "uint8:channel=1:asym",

@@ -13,8 +13,8 @@ std::string to_text(const std::vector<SchemeRow>& schemes, const Style&) {
   for (const SchemeRow& scheme : schemes) {
     std::string loads_in;
     for (const std::string& name : scheme.loads_in) loads_in += (loads_in.empty() ? "" : ", ") + name;
-    table.add({scheme.name, fixed(scheme.bits_per_weight, 3), scheme.spec, loads_in.empty() ? "mq only" : loads_in,
-               scheme.description});
+    if (loads_in.empty()) loads_in = scheme.written ? "mq only" : "not written yet";
+    table.add({scheme.name, fixed(scheme.bits_per_weight, 3), scheme.spec, loads_in, scheme.description});
   }
   return table.text() +
          "\nBits per weight are those of a 4096 x 4096 weight of a bfloat16 model, scales included.\n"
@@ -31,6 +31,7 @@ json::Value to_json(const std::vector<SchemeRow>& schemes) {
     row.set("bits_per_weight", scheme.bits_per_weight);
     row.set("description", scheme.description);
     row.set("loads_in", string_array(scheme.loads_in));
+    row.set("written", scheme.written);
     rows.push_back(std::move(row));
   }
   return rows;

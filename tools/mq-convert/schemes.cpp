@@ -15,6 +15,15 @@ std::vector<SchemeRow> list_schemes() {
   source.config = "{}";
   std::vector<SchemeRow> rows;
   for (const SchemeInfo& scheme : schemes()) {
+    // ggml's blocks, which no plan can hold before GGUF is written.
+    if (is_quantized_block(scheme.spec.element)) {
+      rows.push_back({.name = std::string(scheme.name),
+                      .spec = to_string(scheme.spec),
+                      .bits_per_weight = bits_per_weight(scheme.spec, weight.info.shape),
+                      .description = std::string(scheme.description),
+                      .written = false});
+      continue;
+    }
     Recipe recipe;
     recipe.scheme = scheme.spec;
     recipe.format = "hf_safetensors";

@@ -12,6 +12,7 @@ struct SchemeRow {
   double bits_per_weight = 0;  // of a 4096 x 4096 weight of a bfloat16 model
   std::string description;
   std::vector<std::string> loads_in;  // besides this library
+  bool written = true;                // whether a container that is written can hold it
 };
 
 std::vector<SchemeRow> list_schemes();
