@@ -1,6 +1,7 @@
 #include "bench/lm_command.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <cmath>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "bench/lm_eval.hpp"
+#include "mq/convert.hpp"
 #include "mq/dtype.hpp"
 #include "mq/error.hpp"
 #include "src/json.hpp"
@@ -23,9 +25,12 @@ constexpr const char* kHelp =
     "\n"
     "Perplexity of language models (Llama), a row for each in the order given:\n"
     "  MODEL                  a checkpoint, quantized or not\n"
-    "  --scheme SPEC[@DTYPE]  the reference with its Linear weights through this encoding, scales stored as DTYPE\n"
+    "  --scheme SPEC[@DTYPE][,EFFORT[,OBJECTIVE]]\n"
+    "                         the reference with its Linear weights through this encoding, scales stored as DTYPE;\n"
+    "                         EFFORT and OBJECTIVE as in mq-convert (search, mse)\n"
     "Options:\n"
     "  --tokens FILE          safetensors with the texts: eval.mixed and eval.wiki, int32 ids\n"
+    "  --importance FILE      of input columns, for the objective importance\n"
     "  --reference MODEL      what KL divergence and SQNR are measured against\n"
     "  --windows N            of each text, from its beginning (400)\n"
     "  --window-tokens N      tokens of a window (256)\n"
@@ -35,7 +40,7 @@ constexpr const char* kHelp =
 
 struct Row {
   std::string name;
-  std::optional<QuantSpec> scheme;  // empty: name is a checkpoint
+  std::optional<Encoding> scheme;  // empty: name is a checkpoint
 };
 
 struct Options {
@@ -43,6 +48,7 @@ struct Options {
   std::vector<std::string> texts = {"mixed", "wiki"};
   std::string tokens;
   std::string reference;
+  std::string importance;
   Windows windows;
   std::int64_t kl_windows = 100;
   std::int64_t threads = usable_processors();
@@ -76,14 +82,37 @@ std::int64_t parse_count(std::string_view option, const std::string& text, int l
   return value;
 }
 
-Row parse_scheme(const std::string& text) {
-  const std::size_t at = text.find('@');
-  QuantSpec spec = parse_spec(text.substr(0, at));
-  if (at != std::string::npos) {
-    spec.scale_dtype = parse_dtype(text.substr(at + 1));
-    if (!spec.scale_dtype) fail("--scheme", "a type of scales after @, as in int4:g128@f16", text);
+// The value of that name. Throws: Usage.
+template <class T, std::size_t N>
+T parse_name(const std::array<T, N>& values, const std::string& name, const std::string& text) {
+  std::string names;
+  for (const T value : values) {
+    if (to_string(value) == name) return value;
+    names += (names.empty() ? "one of " : ", ") + std::string(to_string(value));
   }
-  return {text, spec};
+  fail("--scheme", names, text);
+}
+
+Row parse_scheme(const std::string& text) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', begin), text.size());
+    parts.push_back(text.substr(begin, comma - begin));
+    begin = comma + 1;
+  }
+  if (parts.size() > 3) fail("--scheme", "SPEC[@DTYPE][,EFFORT[,OBJECTIVE]]", text);
+  const std::size_t at = parts[0].find('@');
+  Encoding encoding{.spec = parse_spec(parts[0].substr(0, at))};
+  if (at != std::string::npos) {
+    encoding.spec.scale_dtype = parse_dtype(parts[0].substr(at + 1));
+    if (!encoding.spec.scale_dtype) fail("--scheme", "a type of scales after @, as in int4:g128@f16", text);
+  }
+  constexpr std::array kEfforts = {Effort::Fast, Effort::Search, Effort::Max};
+  constexpr std::array kObjectives = {Objective::SquaredError, Objective::Magnitude, Objective::Square,
+                                      Objective::Importance};
+  if (parts.size() > 1) encoding.effort = parse_name(kEfforts, parts[1], text);
+  if (parts.size() > 2) encoding.objective = parse_name(kObjectives, parts[2], text);
+  return {text, encoding};
 }
 
 Options parse(std::span<const std::string> arguments) {
@@ -100,6 +129,8 @@ Options parse(std::span<const std::string> arguments) {
       options.json = true;
     } else if (argument == "--tokens") {
       options.tokens = value();
+    } else if (argument == "--importance") {
+      options.importance = value();
     } else if (argument == "--reference") {
       options.reference = value();
     } else if (argument == "--windows") {
@@ -135,6 +166,7 @@ class Evaluation {
       : options_(options),
         executor_(make_thread_executor(static_cast<int>(options.threads))),
         texts_(read_texts(options.tokens, options.texts, options.windows)) {
+    if (!options.importance.empty()) add_importance(statistics_, *open_checkpoint(options.importance));
     if (options.reference.empty()) return;
     reference_ = load_lm(options.reference);
     expected_ = predictions(*reference_, texts_.front(), {options.kl_windows, options.windows.tokens}, *executor_);
@@ -153,7 +185,7 @@ class Evaluation {
 
  private:
   LmModel load(const Row& row) const {
-    if (row.scheme) return through_encoding(*reference_, *row.scheme, *executor_);
+    if (row.scheme) return through_encoding(*reference_, *row.scheme, statistics_, *executor_);
     LmModel model = load_lm(row.name, reference_ ? std::optional(reference_->config) : std::nullopt);
     if (!reference_) return model;
     model.config.rope_dtype = reference_->config.rope_dtype;  // of the original, whatever a copy is stored as
@@ -172,6 +204,7 @@ class Evaluation {
   std::vector<Text> texts_;
   std::optional<LmModel> reference_;
   Predictions expected_;
+  Analysis statistics_;
 };
 
 std::string fixed(double value, int digits) {

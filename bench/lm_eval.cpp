@@ -12,11 +12,14 @@ namespace mq::bench {
 namespace {
 
 // The values of a weight after an encoding: the one place that quantizes.
-LinearWeight through_encoding(const LinearWeight& linear, const QuantSpec& spec) {
+LinearWeight through_encoding(const LinearWeight& linear, const Encoding& encoding, const Analysis& statistics) {
+  SearchOptions search{.effort = encoding.effort, .objective = encoding.objective};
+  const auto found = statistics.importance.find(linear.name);
+  if (found != statistics.importance.end()) search.importance = *found->second;
   return {.name = linear.name,
-          .weight = dequantize(quantize(linear.weight.view(), spec)),
-          .stored_bits =
-              mq::bits_per_weight(spec, linear.weight.shape()) * static_cast<double>(linear.weight.view().numel())};
+          .weight = dequantize(quantize(linear.weight.view(), encoding.spec, search)),
+          .stored_bits = mq::bits_per_weight(encoding.spec, linear.weight.shape()) *
+                         static_cast<double>(linear.weight.view().numel())};
 }
 
 std::span<const std::int32_t> window_of(const Text& text, const Windows& windows, std::int64_t index) {
@@ -113,12 +116,13 @@ Score evaluate(const LmModel& model, std::span<const Text> texts, const Windows&
   return score;
 }
 
-LmModel through_encoding(const LmModel& model, const QuantSpec& spec, Executor& executor) {
+LmModel through_encoding(const LmModel& model, const Encoding& encoding, const Analysis& statistics,
+                         Executor& executor) {
   LmModel result = model;
   const std::vector<LinearWeight*> weights = linears(result);
   executor.parallel_for(static_cast<std::int64_t>(weights.size()), [&](std::int64_t i) {
     LinearWeight& weight = *weights[static_cast<std::size_t>(i)];
-    weight = through_encoding(weight, spec);
+    weight = through_encoding(weight, encoding, statistics);
   });
   return result;
 }

@@ -12,6 +12,7 @@
 
 #include "bench/lm_model.hpp"
 #include "mq/executor.hpp"
+#include "mq/plan.hpp"
 #include "mq/quant_spec.hpp"
 
 namespace mq::bench {
@@ -49,9 +50,17 @@ struct Score {
 Score evaluate(const LmModel& model, std::span<const Text> texts, const Windows& windows, const Predictions& reference,
                Executor& executor);
 
-// The model with every Linear weight but the head encoded and decoded again.
-// Throws: as quantize().
-LmModel through_encoding(const LmModel& model, const QuantSpec& spec, Executor& executor);
+struct Encoding {
+  QuantSpec spec;
+  Effort effort = Effort::Search;
+  Objective objective = Objective::SquaredError;
+};
+
+// The model with every Linear weight but the head encoded and decoded again. statistics: what Objective::Importance
+// takes, by name of the weight.
+// Throws: as quantize(); Usage if there are no statistics for a weight.
+LmModel through_encoding(const LmModel& model, const Encoding& encoding, const Analysis& statistics,
+                         Executor& executor);
 
 // 10 log10 of signal over error, in dB, over the Linear weights that differ from the reference's; infinite if none
 // does.

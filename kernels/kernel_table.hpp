@@ -41,9 +41,19 @@ struct AffineRuns {
   float qmax;
 };
 
-// How to search for affine parameters (kernels/search.hpp).
+// Values that codes of up to 4 bits stand for, when scaled. Code i is level i; with sign_magnitude there are 8 levels,
+// not negative, and bit 3 is the sign. A quotient x / scale (or its magnitude) gets the level after middle[i] if it is
+// above middle[i]. After the last level all is zero, after the last middle infinite.
+struct Levels {
+  float value[16];
+  float middle[15];
+  bool sign_magnitude;
+};
+
+// How to search for the parameters of codes (kernels/search.hpp).
 struct AffineSearch {
-  float code_min;
+  const Levels* levels;  // what codes stand for; null: whole numbers
+  float code_min;        // of what they stand for
   float code_max;
   float zero_point;      // of every block, unless own_zero_points
   bool own_zero_points;  // each block finds its own, a code
@@ -116,6 +126,10 @@ struct KernelTable {
   // The scale and the zero point of each run that leave the least (weighted) squared error, as far as the search sees;
   // scale 0 for runs that are all zero or weigh nothing. Scales are not rounded to any type.
   void (*search_affine)(const AffineSearch& how, const SearchBlocks& blocks, float* scale, float* zero_point) noexcept;
+  // Of `count` scales for each run, positive and finite, scales[i * rows + r], the index of the first that leaves the
+  // least (weighted) squared error with codes of these levels.
+  void (*choose_scale)(const Levels& levels, const SearchBlocks& blocks, const float* scales, std::size_t count,
+                       std::uint8_t* best) noexcept;
 
   // The same for a scale and a least value. run is at most kMaxMinRun.
   void (*search_min)(const MinSearch& how, const SearchBlocks& blocks, float* scale, float* min) noexcept;
@@ -143,6 +157,13 @@ struct KernelTable {
                           float* y) noexcept;
   void (*dequantize_e5m2)(const std::uint8_t* q, std::size_t rows, std::size_t run, const float* scale,
                           float* y) noexcept;
+
+  // Codes of levels, one per byte: of x / scale. x must be finite.
+  void (*quantize_levels)(const Levels& levels, const float* x, std::size_t rows, std::size_t run, const float* scale,
+                          std::uint8_t* q) noexcept;
+  // y = value(q) * scale, of the low 4 bits of q.
+  void (*dequantize_levels)(const Levels& levels, const std::uint8_t* q, std::size_t rows, std::size_t run,
+                            const float* scale, float* y) noexcept;
 
   // Conversions of n elements. To float: exact. From float: round to nearest even; f16 and bf16 overflow to infinity
   // as PyTorch's casts do; e4m3 and e5m2 saturate finite values and infinities to the largest finite one.

@@ -158,6 +158,33 @@ struct Reference {
     for (std::size_t i = 0; i < n; ++i) codes[i] = nibble(packed, i);
   }
 
+  static std::uint8_t level_code(const Levels& levels, float t) {
+    const std::size_t middles = levels.sign_magnitude ? 7 : 15;
+    const float compared = levels.sign_magnitude ? __builtin_fabsf(t) : t;
+    unsigned code = levels.sign_magnitude && __builtin_signbit(t) ? 8 : 0;
+    for (std::size_t k = 0; k < middles; ++k) code += compared > levels.middle[k] ? 1 : 0;
+    return static_cast<std::uint8_t>(code);
+  }
+
+  static void quantize_levels(const Levels& levels, const float* x, std::size_t rows, std::size_t run,
+                              const float* scale, std::uint8_t* q) noexcept {
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t i = r * run; i < (r + 1) * run; ++i) q[i] = level_code(levels, x[i] / scale[r]);
+    }
+  }
+
+  static void dequantize_levels(const Levels& levels, const std::uint8_t* q, std::size_t rows, std::size_t run,
+                                const float* scale, float* y) noexcept {
+    for (std::size_t r = 0; r < rows; ++r) {
+      float values[16];
+      for (std::size_t code = 0; code < 16; ++code) {
+        const float magnitude = levels.sign_magnitude ? levels.value[code & 7] : levels.value[code];
+        values[code] = (levels.sign_magnitude && code >= 8 ? -magnitude : magnitude) * scale[r];
+      }
+      for (std::size_t i = r * run; i < (r + 1) * run; ++i) y[i] = values[q[i] & 15];
+    }
+  }
+
   static void error_sums(const float* x, const float* y, std::size_t n, ErrorSums* out) noexcept {
     ErrorSums sums = {};
     for (std::size_t begin = 0; begin < n; begin += kBlock) {

@@ -5,8 +5,8 @@
 // and the one that takes off most wins. Rounding again with the scale found can only take off more.
 //
 // Every instruction set finds the same bits, because sums have one order. One block lies in each lane, and a sum is
-// formed in the order of its elements. Blocks of kLongRun elements and more are searched one by one: element i goes to
-// sum i % 16, and the sums are joined by the tree (s0+s8)+(s4+s12)...
+// formed in the order of its elements. Blocks of kLongRun elements and more with codes that are numbers are searched
+// one by one: element i goes to sum i % 16, and the sums are joined by the tree (s0+s8)+(s4+s12)...
 #pragma once
 
 #include "kernels/search_lanes.hpp"
@@ -16,7 +16,7 @@ namespace mq::kernels {
 constexpr std::size_t kLongRun = 2048;
 
 // The search in up to kWidth blocks of `run` elements, or in one long one.
-template <class Ops, bool kWeighted, bool kLong>
+template <class Ops, bool kLevels, bool kWeighted, bool kLong>
 class BlockSearch {
  public:
   using Floats = typename Ops::Floats;
@@ -52,6 +52,29 @@ class BlockSearch {
     for (std::size_t i = 0; i < blocks; ++i) {
       scale[i] = scales[i];
       zero_point[i] = zero_points[i];
+    }
+  }
+
+  // The index of the best of the given scales: scales[i * stride + block].
+  void choose(const float* scales, std::size_t count, std::size_t stride, std::size_t blocks, std::uint8_t* best) {
+    float most[kWidth];
+    for (std::size_t i = 0; i < count; ++i) {
+      float lanes[kWidth];
+      for (std::size_t lane = 0; lane < kWidth; ++lane) {
+        lanes[lane] = scales[i * stride + (lane < blocks ? lane : blocks - 1)];
+      }
+      const Floats scale = Ops::load(lanes) * to_unit_;
+      Candidate c = best_;
+      c.inverse = Ops::divide(Floats(1.0f), scale);
+      form_sums(&c, 1);
+      // What the codes take off the error.
+      const Floats gain = scale * (c.xu + c.xu - scale * c.uu);
+      Ops::store(gain, lanes);
+      for (std::size_t lane = 0; lane < blocks; ++lane) {
+        if (i != 0 && !(lanes[lane] > most[lane])) continue;
+        most[lane] = lanes[lane];
+        best[lane] = static_cast<std::uint8_t>(i);
+      }
     }
   }
 
@@ -165,6 +188,23 @@ class BlockSearch {
     return Ops::root(Ops::divide(joined(sums), Floats(static_cast<float>(run_))));
   }
 
+  // The nearest level.
+  static Floats nearest(const Levels& levels, Floats v) {
+    const std::size_t middles = levels.sign_magnitude ? 7 : 15;
+    const Floats compared = levels.sign_magnitude ? Ops::magnitude(v) : v;
+    Floats found(levels.value[0]);
+    for (std::size_t k = 0; k < middles; ++k) {
+      found = Ops::where_greater(compared, Floats(levels.middle[k]), Floats(levels.value[k + 1]), found);
+    }
+    return levels.sign_magnitude ? Ops::with_sign(found, v) : found;
+  }
+
+  static Floats coded(const Levels* levels, const Candidate& c, Floats v) {
+    if constexpr (kLevels) return nearest(*levels, v * c.inverse);
+    const Floats code = Ops::fused(v, c.inverse, Floats(kRounder));
+    return Ops::min(Ops::max(code, c.least), c.most) - Floats(kRounder);
+  }
+
   template <std::size_t kCount>
   void add_sums(Candidate* candidates, std::size_t count) {
     Candidate c[kCount];
@@ -173,6 +213,7 @@ class BlockSearch {
       c[k].least = c[k].least + Floats(kRounder);
       c[k].most = c[k].most + Floats(kRounder);
     }
+    const Levels* const levels = how_.levels;
     for (std::size_t i = 0; i < count * kWidth; i += kWidth) {
       const Floats v = Ops::load(x_chunk_ + i);
       Floats w, wv = v;
@@ -181,8 +222,7 @@ class BlockSearch {
         wv = v * w;
       }
       for (std::size_t k = 0; k < kCount; ++k) {
-        const Floats code = Ops::fused(v, c[k].inverse, Floats(kRounder));
-        const Floats u = Ops::min(Ops::max(code, c[k].least), c[k].most) - Floats(kRounder);
+        const Floats u = coded(levels, c[k], v);
         c[k].xu = Ops::fused(wv, u, c[k].xu);
         if constexpr (kWeighted) {
           c[k].uu = Ops::fused(w * u, u, c[k].uu);
@@ -199,6 +239,11 @@ class BlockSearch {
 
   // Forms the sums of `n` candidates and keeps what is better than the best.
   void compete(Candidate* candidates, std::size_t n) {
+    form_sums(candidates, n);
+    for (std::size_t k = 0; k < n; ++k) keep_better(candidates[k]);
+  }
+
+  void form_sums(Candidate* candidates, std::size_t n) {
     Floats xu[kMaxSearchCandidates][kParts], uu[kMaxSearchCandidates][kParts];
     for (std::size_t part = 0; part < kParts; ++part) {
       for (std::size_t k = 0; k < n; ++k) candidates[k].xu = candidates[k].uu = Floats(0.0f);
@@ -215,7 +260,6 @@ class BlockSearch {
     for (std::size_t k = 0; k < n; ++k) {
       candidates[k].xu = joined(xu[k]);
       candidates[k].uu = joined(uu[k]);
-      keep_better(candidates[k]);
     }
   }
 
@@ -307,18 +351,35 @@ template <class Ops>
 struct Search {
   static void search_affine(const AffineSearch& how, const SearchBlocks& blocks, float* scale,
                             float* zero_point) noexcept {
-    const bool weighted = blocks.weights != nullptr;
-    if (blocks.run >= kLongRun) {
-      weighted ? run<true, true>(how, blocks, scale, zero_point) : run<false, true>(how, blocks, scale, zero_point);
+    const auto find = [&](auto& search, std::size_t row, std::size_t rows) {
+      search.find(rows, scale + row, zero_point + row);
+    };
+    const bool weighted = blocks.weights != nullptr, is_long = blocks.run >= kLongRun;
+    if (how.levels != nullptr) {
+      weighted ? run<true, true, false>(how, blocks, find) : run<true, false, false>(how, blocks, find);
+    } else if (is_long) {
+      weighted ? run<false, true, true>(how, blocks, find) : run<false, false, true>(how, blocks, find);
     } else {
-      weighted ? run<true, false>(how, blocks, scale, zero_point) : run<false, false>(how, blocks, scale, zero_point);
+      weighted ? run<false, true, false>(how, blocks, find) : run<false, false, false>(how, blocks, find);
     }
   }
 
+  static void choose_scale(const Levels& levels, const SearchBlocks& blocks, const float* scales, std::size_t count,
+                           std::uint8_t* best) noexcept {
+    const auto choose = [&](auto& search, std::size_t row, std::size_t rows) {
+      search.choose(scales + row, count, blocks.rows, rows, best + row);
+    };
+    AffineSearch how = {};
+    how.levels = &levels;
+    blocks.weights != nullptr ? run<true, true, false>(how, blocks, choose)
+                              : run<true, false, false>(how, blocks, choose);
+  }
+
  private:
-  template <bool kWeighted, bool kLong>
-  static void run(const AffineSearch& how, const SearchBlocks& blocks, float* scale, float* zero_point) {
-    using Searching = BlockSearch<Ops, kWeighted, kLong>;
+  // Calls f(search, first row, rows) for as many rows at a time as are searched together.
+  template <bool kLevels, bool kWeighted, bool kLong, class F>
+  static void run(const AffineSearch& how, const SearchBlocks& blocks, F&& f) {
+    using Searching = BlockSearch<Ops, kLevels, kWeighted, kLong>;
     for (std::size_t row = 0; row < blocks.rows; row += Searching::kBlocks) {
       const std::size_t left = blocks.rows - row;
       SearchBlocks some = blocks;
@@ -326,7 +387,8 @@ struct Search {
       if constexpr (kWeighted) some.weights += row * blocks.run;
       some.ranges += row;
       some.rows = left < Searching::kBlocks ? left : Searching::kBlocks;
-      Searching(how, some).find(some.rows, scale + row, zero_point + row);
+      Searching search(how, some);
+      f(search, row, some.rows);
     }
   }
 };

@@ -11,6 +11,7 @@ namespace mq::kernels {
 //   fused(a, b, c)                a * b + c rounded once
 //   divide, root                  correctly rounded
 //   min, max, magnitude
+//   with_sign(v, of)              v >= 0 with the sign bit of the other
 //   where_greater(a, b, x, y)     x where a > b, else y
 //   power_below(v)                2^e with v in [2^e, 2^(e+1)), e in [-126, 126], of v >= 0; inverse_of_power(2^e) =
 //   2^-e load_blocks(x, stride, n, out)   element i of the kWidth blocks that begin at x[lane] is out[i * kWidth +
@@ -29,6 +30,7 @@ struct VectorSearch {
   static Floats min(Floats a, Floats b) { return xsimd::min(a, b); }
   static Floats max(Floats a, Floats b) { return xsimd::max(a, b); }
   static Floats magnitude(Floats v) { return xsimd::abs(v); }
+  static Floats with_sign(Floats v, Floats of) { return v | (of & Floats(-0.0f)); }
   static Floats where_greater(Floats a, Floats b, Floats x, Floats y) { return xsimd::select(a > b, x, y); }
 
   static Floats power_below(Floats v) {
@@ -65,6 +67,7 @@ struct ScalarSearch {
   static float min(float a, float b) { return a < b ? a : b; }
   static float max(float a, float b) { return a > b ? a : b; }
   static float magnitude(float v) { return __builtin_fabsf(v); }
+  static float with_sign(float v, float of) { return __builtin_copysignf(v, of); }
   static float where_greater(float a, float b, float x, float y) { return a > b ? x : y; }
 
   // The product is exact in double. The sum is rounded to odd there: such a number is on the same side of every float

@@ -5,6 +5,7 @@
 #include "kernels/dequantize.hpp"
 #include "kernels/digest.hpp"
 #include "kernels/fp8.hpp"
+#include "kernels/levels.hpp"
 #include "kernels/metrics.hpp"
 #include "kernels/minmax.hpp"
 #include "kernels/narrow.hpp"
@@ -25,6 +26,7 @@ struct VectorOps : Minmax<Isa>,
                    SearchMin<VectorSearch<Isa>>,
                    Dequantize<Isa>,
                    Fp8<Isa>,
+                   LevelCodes<Isa>,
                    Widen<Isa>,
                    Narrow<Isa>,
                    Pack<Isa>,

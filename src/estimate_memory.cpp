@@ -71,7 +71,9 @@ Buffers buffers_of(const Plan& plan, const Step& step) {
           .turned = turned ? floats : 0,
           .blocks = tensor.spec ? floats : 0,
           // And without what is not finite, for the encoding and for its errors.
-          .decoded = !step.quantizes() ? 0 : plan.recipe.allow_nan ? 3 * floats : floats,
+          .decoded = !step.quantizes()       ? 0
+                     : plan.recipe.allow_nan ? 3 * floats
+                                             : floats,
           // Codes before they are packed, what they are packed into, and scales.
           .parts = 2 * numel + 2 * static_cast<std::int64_t>(per_weight * static_cast<double>(numel))};
 }

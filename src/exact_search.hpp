@@ -19,23 +19,25 @@ struct BlockFit {
 
 class ExactSearch {
  public:
-  explicit ExactSearch(const kernels::AffineSearch& how) : how_(how) {}
+  explicit ExactSearch(const kernels::AffineSearch& how);
 
   // weights: null, or one for each element. Elements that are not finite count as 0.
   BlockFit find(std::span<const float> x, const float* weights);
 
  private:
-  // Element `index` gets a code that is one farther from zero where the inverse scale reaches `inverse`.
+  // Element `index` gets the next level where the inverse scale reaches `inverse`.
   struct Event {
     float inverse;
     std::uint32_t index;
   };
 
-  void sweep(std::span<const float> x, const float* weights, float sign, float least, float most, BlockFit& best);
+  void use_whole_numbers(float least, float most);
+  void sweep(std::span<const float> x, const float* weights, float sign, BlockFit& best);
 
   kernels::AffineSearch how_;
+  std::vector<float> levels_, middles_;  // ascending
   std::vector<Event> events_, sorted_;
-  std::vector<float> codes_;
+  std::vector<std::uint8_t> level_of_;
 };
 
 }  // namespace mq

@@ -10,6 +10,7 @@
 #include "mq/error.hpp"
 #include "mq/quantize.hpp"
 #include "src/active_table.hpp"
+#include "src/codecs/levels.hpp"
 
 namespace mq {
 namespace {
@@ -31,12 +32,25 @@ void from_half(DType dtype, const std::uint16_t* from, std::size_t n, float* to)
   (dtype == DType::Float16 ? k.f16_to_f32 : k.bf16_to_f32)(from, n, to);
 }
 
+// 2^(code - 127); 255 is NaN.
+float power_of_code(std::uint8_t code) {
+  if (code == 0) return 0x1p-127f;
+  return std::bit_cast<float>(code == 255 ? 0x7fc00000u : std::uint32_t{code} << 23);
+}
+
 }  // namespace
+
+float power_scale(float absmax, int largest_exponent) noexcept {
+  const int code = static_cast<int>(std::bit_cast<std::uint32_t>(absmax) >> 23) - largest_exponent;
+  return power_of_code(static_cast<std::uint8_t>(std::max(code, 0)));
+}
 
 float smallest_scale(DType dtype) noexcept {
   switch (dtype) {
     case DType::Float16:
       return 0x1p-24f;
+    case DType::Float8E8M0FNU:
+      return 0x1p-127f;
     case DType::BFloat16:
       return 0x1p-128f + 0x1p-133f;  // 1 / 2^-128 overflows; this is the next bfloat16
     default:
@@ -51,7 +65,7 @@ std::int64_t round_scales(DType dtype, float* scales, std::size_t n) {
   for (std::size_t first = 0; first < n; first += kChunk) {
     float* chunk = scales + first;
     const std::size_t count = std::min(kChunk, n - first);
-    if (dtype != DType::Float32) {
+    if (dtype == DType::Float16 || dtype == DType::BFloat16) {
       to_half(dtype, chunk, count, half.data());
       from_half(dtype, half.data(), count, chunk);
     }
@@ -69,6 +83,12 @@ void store_scales(DType dtype, const float* scales, std::size_t n, std::byte* to
     std::memcpy(to, scales, n * sizeof(float));
     return;
   }
+  if (dtype == DType::Float8E8M0FNU) {
+    // The exponent field; that of 2^-127 is 0.
+    std::transform(scales, scales + n, to,
+                   [](float scale) { return static_cast<std::byte>(std::bit_cast<std::uint32_t>(scale) >> 23); });
+    return;
+  }
   to_half(dtype, scales, n, reinterpret_cast<std::uint16_t*>(to));
 }
 
@@ -78,12 +98,23 @@ void load_scales(DType dtype, const std::byte* from, std::size_t n, float* scale
     std::memcpy(scales, from, n * sizeof(float));
     return;
   }
+  if (dtype == DType::Float8E8M0FNU) {
+    std::transform(from, from + n, scales,
+                   [](std::byte code) { return power_of_code(static_cast<std::uint8_t>(code)); });
+    return;
+  }
   from_half(dtype, reinterpret_cast<const std::uint16_t*>(from), n, scales);
 }
 
 ParamRule::ParamRule(const QuantSpec& spec) {
   if (spec.codec == "fp8") {
     divisor_ = largest(spec.element);
+    return;
+  }
+  if (const LevelFormat* format = level_format(spec)) {
+    divisor_ = format->largest();
+    power_of_two_ = scale_dtype_of(spec) == DType::Float8E8M0FNU;
+    largest_exponent_ = format->largest_exponent;
     return;
   }
   if (!spec.is_integer()) throw Error(ErrorCode::Usage, "encoding " + spec.codec + " has no scales");

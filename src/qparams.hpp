@@ -23,6 +23,9 @@ float smallest_scale(DType dtype) noexcept;
 // many became infinite.
 std::int64_t round_scales(DType dtype, float* scales, std::size_t n);
 
+// 2^(floor(log2 absmax) - largest_exponent) as the type E8M0 has it, at least 2^-127. absmax is positive and finite.
+float power_scale(float absmax, int largest_exponent) noexcept;
+
 // Writes n scales that are exact in the storage type as its bytes, and back.
 void store_scales(DType dtype, const float* scales, std::size_t n, std::byte* to);
 void load_scales(DType dtype, const std::byte* from, std::size_t n, float* scales);
@@ -38,6 +41,7 @@ class ParamRule {
     if (asymmetric_) return width_scale(std::min(lo, 0.0f), std::max(hi, 0.0f));
     const float absmax = std::max(-lo, hi);
     if (absmax == 0) return 1;
+    if (power_of_two_) return power_scale(absmax, largest_exponent_);
     return (signed_range_ ? (-lo >= hi ? lo : hi) : absmax) / divisor_;
   }
   // Zero point of that block, given the scale as stored.
@@ -65,6 +69,8 @@ class ParamRule {
 
   bool asymmetric_ = false;
   bool signed_range_ = false;
+  bool power_of_two_ = false;
+  int largest_exponent_ = 0;
   float divisor_ = 1;
   float common_zero_ = 0;
   float code_min_ = 0;

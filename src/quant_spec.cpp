@@ -111,7 +111,6 @@ class SpecParser {
       options_ = codec_of(spec_).options;
       return;
     }
-    if (const auto dtype = parse_dtype(name); dtype && block_spec(*dtype)) require_encoder(*block_spec(*dtype));
     const std::string hint = did_you_mean(name, names);
     throw Error({.code = ErrorCode::Usage,
                  .message = "there is no scheme '" + printable(name) + "'",
@@ -126,7 +125,7 @@ class SpecParser {
       once(mapping_given_, options_.mapping, "mapping");
       spec_.mapping = *mapping;
     } else if (const auto range = look_up(kRanges, word)) {
-      once(range_given_, options_.mapping, "range");
+      once(range_given_, options_.mapping || (options_.either_sign && *range == RangeKind::Signed), "range");
       spec_.range = *range;
     } else {
       constexpr std::string_view kWords[] = {"tensor", "channel", "g128", "b128x128", "sym",
@@ -228,6 +227,7 @@ std::string to_string(const QuantSpec& spec) {
     text.append(":").append(text_of(kMappings, spec.mapping));
     if (spec.mapping == Mapping::Symmetric) text.append(":").append(text_of(kRanges, spec.range));
   }
+  if (codec.options.either_sign && spec.range == RangeKind::Signed) text.append(":signed");
   if (spec.activation) text.append("+").append(to_string(*spec.activation));
   return text;
 }

@@ -52,8 +52,8 @@ NonfiniteCounts nonfinite_of(const json::Value& entry) {
 
 // Whether both describe the same encoding of a tensor of the same kind under the same names.
 bool is_same_encoding(const json::Value& a, const json::Value& b) {
-  constexpr std::string_view kDeciding[] = {"name",        "action",          "kind",     "dtype", "shape", "spec",
-                                            "scale_dtype", "bits_per_weight", "search",   "stored_as"};
+  constexpr std::string_view kDeciding[] = {"name",        "action",          "kind",   "dtype",    "shape", "spec",
+                                            "scale_dtype", "bits_per_weight", "search", "stored_as"};
   return std::ranges::all_of(kDeciding, [&](std::string_view key) {
     const json::Value* const value = a.find(key);
     return value != nullptr && has(b, key, *value);

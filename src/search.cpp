@@ -65,7 +65,8 @@ std::string_view to_string(Objective objective) noexcept {
 
 bool gains_by_search(const QuantSpec& spec, std::int64_t run) noexcept {
   constexpr std::int64_t kLargeBlock = 128;
-  return spec.is_integer() && (spec.bits <= 6 || run <= kLargeBlock);
+  if (!spec.is_integer()) return level_format(spec) != nullptr;
+  return spec.bits <= 6 || run <= kLargeBlock;
 }
 
 void require_importance(const SearchOptions& options, std::int64_t cols, std::string_view tensor_name) {
@@ -88,10 +89,25 @@ void require_importance(const SearchOptions& options, std::int64_t cols, std::st
 }
 
 kernels::AffineSearch affine_search(const QuantSpec& spec) {
+  if (const LevelFormat* format = level_format(spec)) {
+    return {.levels = &format->levels,
+            .code_min = -format->largest(),
+            .code_max = format->largest(),
+            .zero_point = 0,
+            .own_zero_points = false,
+            .either_sign = spec.range == RangeKind::Signed,
+            .both_signs = spec.range == RangeKind::Signed,
+            .shrink = 0.8f,
+            .grow = 1.3f,
+            .crest = 3.0f,
+            .candidates = 16,
+            .refinements = 2};
+  }
   const ParamRule rule(spec);
   const Grid grid = grid_of(spec.bits);
   const bool either_sign = spec.mapping == Mapping::Symmetric && spec.range == RangeKind::Signed;
-  return {.code_min = rule.code_min(),
+  return {.levels = nullptr,
+          .code_min = rule.code_min(),
           .code_max = rule.code_max(),
           .zero_point = rule.common_zero_point(),
           .own_zero_points = rule.has_zero_points(),
@@ -130,6 +146,10 @@ const float* SearchWeights::of(const Strip& strip, const float* x) {
 
 StripSearch::StripSearch(const QuantSpec& spec, const SearchOptions& options)
     : how_(affine_search(spec)), weights_(options) {
+  if (scale_dtype_of(spec) == DType::Float8E8M0FNU) {
+    powers_ = level_format(spec);
+    return;
+  }
   if (options.effort == Effort::Max) exact_.emplace(how_);
 }
 
@@ -137,6 +157,10 @@ void StripSearch::find(const Strip& strip, const float* x, const kernels::Range*
                        float* zero_point) {
   const float* weights = weights_.of(strip, x);
   const auto runs = static_cast<std::size_t>(strip.runs), run = static_cast<std::size_t>(strip.run);
+  if (powers_ != nullptr) {
+    choose_power(strip, x, weights, ranges, scale);
+    return;
+  }
   if (!exact_) {
     active_table().search_affine(how_, {x, weights, runs, run, ranges}, scale, zero_point);
     return;
@@ -146,6 +170,22 @@ void StripSearch::find(const Strip& strip, const float* x, const kernels::Range*
     scale[r] = fit.scale;
     zero_point[r] = fit.zero_point;
   }
+}
+
+void StripSearch::choose_power(const Strip& strip, const float* x, const float* weights, const kernels::Range* ranges,
+                               float* scale) const {
+  constexpr std::size_t kChoices = 3;
+  constexpr std::array<float, kChoices> kFactors = {1.0f, 2.0f, 0.5f};
+  const auto runs = static_cast<std::size_t>(strip.runs), run = static_cast<std::size_t>(strip.run);
+  std::vector<float> scales(kChoices * runs);
+  std::vector<std::uint8_t> best(runs);
+  for (std::size_t r = 0; r < runs; ++r) {
+    const float absmax = std::max(-ranges[r].lo, ranges[r].hi);
+    const float middle = absmax == 0 ? 1.0f : power_scale(absmax, powers_->largest_exponent);
+    for (std::size_t i = 0; i < kChoices; ++i) scales[i * runs + r] = std::max(middle * kFactors[i], 0x1p-127f);
+  }
+  active_table().choose_scale(powers_->levels, {x, weights, runs, run, ranges}, scales.data(), kChoices, best.data());
+  for (std::size_t r = 0; r < runs; ++r) scale[r] = scales[best[r] * runs + r];
 }
 
 }  // namespace mq

@@ -9,6 +9,7 @@
 #include "mq/quant_spec.hpp"
 #include "mq/search.hpp"
 #include "src/block_layout.hpp"
+#include "src/codecs/levels.hpp"
 #include "src/exact_search.hpp"
 
 namespace mq {
@@ -24,7 +25,7 @@ bool gains_by_search(const QuantSpec& spec, std::int64_t run) noexcept;
 // columns.
 void require_importance(const SearchOptions& options, std::int64_t cols, std::string_view tensor_name);
 
-// The grid for integer codes.
+// The grid for integers and for levels whose scales are free.
 kernels::AffineSearch affine_search(const QuantSpec& spec);
 
 // The weights of the squared errors of whole rows.
@@ -40,7 +41,8 @@ class SearchWeights {
   std::vector<float> buffer_;
 };
 
-// Finds scales and zero points of the runs of strips, one thread at a time.
+// Finds scales and zero points of the runs of strips, one thread at a time. A scale that has to be a power of two is
+// the one of the range or one of its neighbours.
 class StripSearch {
  public:
   StripSearch(const QuantSpec& spec, const SearchOptions& options);
@@ -49,8 +51,12 @@ class StripSearch {
   void find(const Strip& strip, const float* x, const kernels::Range* ranges, float* scale, float* zero_point);
 
  private:
+  void choose_power(const Strip& strip, const float* x, const float* weights, const kernels::Range* ranges,
+                    float* scale) const;
+
   kernels::AffineSearch how_;
   SearchWeights weights_;
+  const LevelFormat* powers_ = nullptr;  // of an encoding whose scales are powers of two
   std::optional<ExactSearch> exact_;
 };
 

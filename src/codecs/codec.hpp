@@ -73,6 +73,7 @@ struct CodecOptions {
   bool granularity = false;  // tensor, channel, gN, bRxC
   bool mapping = false;      // sym with narrow, full or signed; asym
   bool activation = false;
+  bool either_sign = false;  // signed: scales that may be negative, without a mapping to choose
 };
 
 // An encoding that is only read has no schemes and none of the functions from state_bytes to finish: they are null.

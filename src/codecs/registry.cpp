@@ -8,7 +8,7 @@
 namespace mq {
 namespace {
 
-constexpr std::array<const Codec*, 4> kCodecs{&kAffine, &kFp8, &kFloatCast, &kGgml};
+constexpr std::array<const Codec*, 8> kCodecs{&kAffine, &kFp8, &kNf4, &kFp4, &kMxfp4, &kNvfp4, &kFloatCast, &kGgml};
 
 void append(std::string& list, std::string_view name) {
   list += (list.empty() ? "" : ", ") + std::string(name);
@@ -44,7 +44,7 @@ void require_encoder(const QuantSpec& spec) {
   bool is_scheme = !is_quantized_block(spec.element);
   std::string written;
   for (const SchemeInfo& scheme : schemes()) {
-    is_scheme = is_scheme || scheme.spec.element == spec.element;
+    is_scheme = is_scheme || (scheme.spec.codec == spec.codec && scheme.spec.element == spec.element);
     append(written, scheme.name);
   }
   if (is_scheme) return;

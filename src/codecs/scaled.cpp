@@ -197,10 +197,13 @@ EncodeCounts ScaledState::choose(const Tile& tile, const Strip& strip, const flo
 
 void check_scaled(const QuantSpec& spec) {
   const DType dtype = scale_dtype_of(spec);
-  if (dtype != DType::Float32 && dtype != DType::Float16 && dtype != DType::BFloat16) {
+  const bool power_of_two = spec.codec == "mxfp4";
+  const bool fits = power_of_two ? dtype == DType::Float8E8M0FNU
+                                 : dtype == DType::Float32 || dtype == DType::Float16 || dtype == DType::BFloat16;
+  if (!fits) {
     throw Error({.code = ErrorCode::Usage,
                  .message = "scales cannot be stored in this type",
-                 .expected = "f32, f16 or bf16",
+                 .expected = power_of_two ? "f8_e8m0" : "f32, f16 or bf16",
                  .found = std::string(to_string(dtype))});
   }
 }

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "tests/kernels/compare.hpp"
+#include "tests/kernels/levels.hpp"
 
 namespace kernel_test {
 namespace {
@@ -10,7 +11,8 @@ namespace {
 using mq::kernels::AffineSearch;
 using mq::kernels::Range;
 
-constexpr AffineSearch kSigned4 = {.code_min = -8,
+constexpr AffineSearch kSigned4 = {.levels = nullptr,
+                                   .code_min = -8,
                                    .code_max = 7,
                                    .zero_point = 0,
                                    .own_zero_points = false,
@@ -43,7 +45,16 @@ std::vector<AffineSearch> searches() {
   signed_2.either_sign = signed_2.both_signs = true;
   signed_2.candidates = 2;
   signed_2.refinements = 0;
-  return {kSigned4, full, narrow, asymmetric, unsigned_8, signed_2};
+  AffineSearch uneven = full;
+  uneven.levels = &kUneven;
+  uneven.code_min = -127;
+  uneven.code_max = 113;
+  uneven.either_sign = true;
+  AffineSearch e2m1 = full;
+  e2m1.levels = &kE2m1;
+  e2m1.code_min = -6;
+  e2m1.code_max = 6;
+  return {kSigned4, full, narrow, asymmetric, unsigned_8, signed_2, uneven, e2m1};
 }
 
 std::vector<float> weights(std::size_t n, unsigned seed) {

@@ -150,7 +150,7 @@ TEST_CASE("lm: a model that mq wrote is worth what its encoding is worth in memo
     const auto writer = create_checkpoint(out, recipe.format, {.sync = false});
     convert(*input, make_plan(describe(*input), recipe), *writer, serial_executor());
   }
-  const auto found = rows(tiny, {"--reference", tiny.model(), out, "--scheme", "int4:g16:asym@f16", tiny.model()});
+  const auto found = rows(tiny, {"--reference", tiny.model(), out, "--scheme", "int4:g16:asym@f16,search", tiny.model()});
   REQUIRE(found.size() == 3);
   for (const char* text : {"mixed", "wiki"}) {
     CHECK(perplexity(found[0], text) == perplexity(found[1], text));
@@ -250,6 +250,11 @@ TEST_CASE("lm: a command line that cannot be run is refused, naming the option")
   refused({"--tokens", tiny.tokens(), "--scheme", "int8"}, "--reference");
   refused({"--tokens", tiny.tokens(), "--reference", tiny.model(), "--scheme", "int8@maybe"}, "int8@maybe");
   refused({"--tokens", tiny.tokens(), "--reference", tiny.model(), "--scheme", "int99"}, "int99");
+  refused({"--tokens", tiny.tokens(), "--reference", tiny.model(), "--scheme", "int4,hard"}, "one of fast, search, max");
+  refused({"--tokens", tiny.tokens(), "--reference", tiny.model(), "--scheme", "int4,fast,mae"}, "one of mse, magnitude");
+  refused({"--tokens", tiny.tokens(), "--reference", tiny.model(), "--scheme", "int4:g16,search,importance", "--windows",
+           "1", "--window-tokens", "32"},
+          "importance");
   refused({"--windows", "0"}, "--windows");
   refused({"--window-tokens", "1"}, "--window-tokens");
   refused({"--wndows", "1"}, "--wndows");

@@ -167,7 +167,7 @@ TEST_CASE("codecs: shapes of odd sizes, single elements and nothing at all") {
     const std::vector<float> x = gauss_weights(numel(shape), 4);
     CAPTURE(to_string(shape));
     for (std::string spec : all_specs()) {
-      if (spec.find(":g32") != std::string::npos) continue;
+      if (spec.find(":g32") != std::string::npos || spec == "nvfp4") continue;
       if (shape.size() == 1 && spec.find("channel=1") != std::string::npos) continue;
       if (is_quantized_block(parse_spec(spec).element)) continue;  // rows are whole blocks
       CAPTURE(spec);
@@ -204,7 +204,7 @@ TEST_CASE("codecs: bytes are the same with every instruction set and compiler") 
       }
     }
   }
-  CHECK(hash == 8858801971512657481u);
+  CHECK(hash == 4635704599240841147u);
 }
 
 TEST_CASE("codecs: values that are not finite are counted once, in one pass, in two, and with given parameters") {
