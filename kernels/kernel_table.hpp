@@ -82,6 +82,7 @@ struct MinSearch {
 
 // Parameters to choose from: candidate k of run r is element k * rows + r.
 struct Candidates {
+  const Levels* levels;  // what codes stand for; null: whole numbers from code_min to code_max
   const float* scale;
   const float* min;  // null: 0
   std::size_t count;
@@ -133,8 +134,8 @@ struct KernelTable {
 
   // The same for a scale and a least value. run is at most kMaxMinRun.
   void (*search_min)(const MinSearch& how, const SearchBlocks& blocks, float* scale, float* min) noexcept;
-  // errors[k * rows + r]: the (weighted) squared error of run r in codes q = clamp(rne((x - min) / scale)) of candidate
-  // k, each standing for scale * q + min. run is at most kMaxMinRun.
+  // errors[k * rows + r]: the (weighted) squared error of run r in codes q of candidate k, clamp(rne((x - min) /
+  // scale)) or the nearest level, each standing for scale * q + min. run is at most kMaxMinRun.
   void (*candidate_errors)(const Candidates& candidates, const SearchBlocks& blocks, float* errors) noexcept;
 
   // y = (q - zero_point) * scale.

@@ -278,7 +278,8 @@ struct SearchMin {
     Floats sum = zero;
     blocks.for_each([&](Floats v, std::size_t i) {
       const Floats above = v - min;
-      const Floats code = Ops::min(Ops::max(above * inverse + rounder, least), most) - rounder;
+      const Floats code = how.levels != nullptr ? nearest_level<Ops>(*how.levels, above * inverse)
+                                                : Ops::min(Ops::max(above * inverse + rounder, least), most) - rounder;
       const Floats error = Ops::fused(code, negative, above);
       sum = kWeighted ? Ops::fused(blocks.weight(i) * error, error, sum) : Ops::fused(error, error, sum);
     });

@@ -56,13 +56,15 @@ class RangedSearch {
     }
   }
 
-  void code(std::size_t b, const Choice& choice, SuperCodes& codes) const {
+  // Codes, as floats.
+  void code(std::size_t b, const Choice& choice, float* codes) const {
+    const auto most = static_cast<float>(layout_.most);
     for (std::size_t g = 0; g < runs_; ++g) {
-      const float scale = choice.d * static_cast<float>(choice.scales[g]);
-      const float min = -(choice.dmin * static_cast<float>(choice.mins[g]));
-      const float inverse = inverse_or_zero(scale);
+      const float inverse = inverse_or_zero(choice.d * static_cast<float>(choice.scales[g]));
+      const float minus_min = choice.dmin * static_cast<float>(choice.mins[g]);
       for (std::size_t i = g * run(); i < (g + 1) * run(); ++i) {
-        codes[i] = static_cast<std::uint8_t>(whole((x(b)[i] - min) * inverse, 0, layout_.most));
+        const float q = (x(b)[i] + minus_min) * inverse;
+        codes[i] = ((q > 0 ? (q < most ? q : most) : 0) + 0x1.8p23f) - 0x1.8p23f;
       }
     }
   }
@@ -74,7 +76,9 @@ class RangedSearch {
     out.dmin = blocks_.real(static_cast<std::int64_t>(b), choice.dmin);
     out.scales = choice.scales;
     out.mins = choice.mins;
-    code(b, choice, out.codes);
+    std::array<float, kSuperNumel> codes;
+    code(b, choice, codes.data());
+    for (std::size_t i = 0; i < codes.size(); ++i) out.codes[i] = static_cast<std::uint8_t>(static_cast<int>(codes[i]));
     return out;
   }
 
@@ -106,7 +110,7 @@ class RangedSearch {
     for (int i = -reach_; i <= reach_; ++i) {
       for (int j = -reach_; j <= reach_; ++j) propose(choices, i, j, k++);
     }
-    active_table().candidate_errors({scales_.data(), mins_.data(), count, 0, static_cast<float>(layout_.most)},
+    active_table().candidate_errors({nullptr, scales_.data(), mins_.data(), count, 0, static_cast<float>(layout_.most)},
                                     searched_, errors_.data());
     for (std::size_t b = 0; b < choices.size(); ++b) {
       Choice& choice = choices[b];
@@ -140,20 +144,19 @@ class RangedSearch {
 
   // d and dmin that fit the codes best, by least squares: x = d * (scale q) - dmin * min.
   void solve(std::size_t b, Choice& choice) const {
-    SuperCodes codes;
-    code(b, choice, codes);
+    std::array<float, kSuperNumel> codes, weighted;
+    code(b, choice, codes.data());
     const float* const weights = in_.weights == nullptr ? nullptr : in_.weights + b * kSuperNumel;
+    for (std::size_t i = 0; i < kSuperNumel; ++i) weighted[i] = weight_of(weights, i) * codes[i];
     float ss = 0, sm = 0, mm = 0, xs = 0, xm = 0;
     for (std::size_t g = 0; g < runs_; ++g) {
-      float w = 0, wq = 0, wqq = 0, wx = 0, wxq = 0;
-      for (std::size_t i = g * run(); i < (g + 1) * run(); ++i) {
-        const float weight = weight_of(weights, i), q = static_cast<float>(codes[i]), v = x(b)[i];
-        w += weight;
-        wq += weight * q;
-        wqq += weight * q * q;
-        wx += weight * v;
-        wxq += weight * v * q;
-      }
+      const std::size_t first = g * run();
+      const float* const v = x(b) + first;
+      const float* const wq_of = weighted.data() + first;
+      const float wqq = dot(wq_of, codes.data() + first, run()), wxq = dot(wq_of, v, run());
+      const float wq = sum_in_lanes(run(), [=](std::size_t i) { return wq_of[i]; });
+      const float w = sum_in_lanes(run(), [=](std::size_t i) { return weight_of(weights, first + i); });
+      const float wx = sum_in_lanes(run(), [=](std::size_t i) { return weight_of(weights, first + i) * v[i]; });
       const auto scale = static_cast<float>(choice.scales[g]), min = static_cast<float>(choice.mins[g]);
       ss += scale * scale * wqq;
       sm += scale * min * wq;

@@ -85,4 +85,23 @@ std::vector<kernels::Range> ranges_with_zero(const float* x, std::size_t rows, s
   return ranges;
 }
 
+void nearest_values(const kernels::AffineSearch& codes, const float* x, std::size_t n, float inverse, float* values) {
+  constexpr float kRounder = 0x1.8p23f;
+  if (codes.levels == nullptr) {
+    const float least = codes.code_min + kRounder, most = codes.code_max + kRounder;
+    for (std::size_t i = 0; i < n; ++i) {
+      const float code = x[i] * inverse + kRounder;
+      const float from = code > least ? code : least;
+      values[i] = (from < most ? from : most) - kRounder;
+    }
+    return;
+  }
+  const kernels::Levels& levels = *codes.levels;
+  for (std::size_t i = 0; i < n; ++i) values[i] = levels.value[0];
+  for (std::size_t k = 0; k < 15; ++k) {
+    const float middle = levels.middle[k], next = levels.value[k + 1];
+    for (std::size_t i = 0; i < n; ++i) values[i] = x[i] * inverse > middle ? next : values[i];
+  }
+}
+
 }  // namespace mq::gguf

@@ -3,14 +3,14 @@
 #include <algorithm>
 
 #include "tests/kernels/compare.hpp"
+#include "tests/kernels/levels.hpp"
 
 namespace kernel_test {
 namespace {
 
-using mq::kernels::Candidates;
 using mq::kernels::kMaxMinRun;
+using mq::kernels::Levels;
 using mq::kernels::MinSearch;
-using mq::kernels::SearchBlocks;
 
 constexpr MinSearch kFour = {
     .code_max = 15, .min_below_zero = false, .shrink = 0.9f, .grow = 1.1f, .candidates = 24, .refinements = 1};
@@ -63,7 +63,7 @@ void check_search(const std::vector<float>& x, const std::vector<float>& w, Shap
 
 // Three candidates for each run, one of them without a scale.
 Output<float> errors_of(const KernelTable& table, const std::vector<float>& x, const std::vector<float>& w, Shape s,
-                        bool with_min, std::size_t offset) {
+                        bool with_min, const Levels* levels, std::size_t offset) {
   std::vector<float> scale, min;
   for (std::size_t k = 0; k < 3; ++k) {
     for (std::size_t r = 0; r < s.rows; ++r) {
@@ -73,17 +73,19 @@ Output<float> errors_of(const KernelTable& table, const std::vector<float>& x, c
   }
   const Input<float> in(x, offset), in_weights(w, offset), in_scale(scale, offset), in_min(min, offset);
   Output<float> errors(3 * s.rows, offset);
-  table.candidate_errors({in_scale.data(), with_min ? in_min.data() : nullptr, 3, -8, 7},
+  table.candidate_errors({levels, in_scale.data(), with_min ? in_min.data() : nullptr, 3, -8, 7},
                          {in.data(), w.empty() ? nullptr : in_weights.data(), s.rows, s.run, nullptr}, errors.data());
   return errors;
 }
 
 void check_errors(const std::vector<float>& x, const std::vector<float>& w, Shape s) {
   for (const bool with_min : {false, true}) {
-    const Output<float> expected = errors_of(reference(), x, w, s, with_min, 0);
-    for_each_table_and_offset([&](const KernelTable& table, std::size_t offset) {
-      check_same(errors_of(table, x, w, s, with_min, offset), expected, describe(table, offset, s));
-    });
+    for (const Levels* levels : {static_cast<const Levels*>(nullptr), &kE2m1, &kUneven}) {
+      const Output<float> expected = errors_of(reference(), x, w, s, with_min, levels, 0);
+      for_each_table_and_offset([&](const KernelTable& table, std::size_t offset) {
+        check_same(errors_of(table, x, w, s, with_min, levels, offset), expected, describe(table, offset, s));
+      });
+    }
   }
 }
 
@@ -138,7 +140,7 @@ TEST_CASE("candidate_errors: a value that is no code costs its distance from the
   const std::vector<float> x{0.0f, 0.5f, 1.25f, -3.0f};
   const std::vector<float> scale{1.0f, 0.0f};
   float errors[2];
-  reference().candidate_errors({scale.data(), nullptr, 2, -2, 1}, {x.data(), nullptr, 1, 4, nullptr}, errors);
+  reference().candidate_errors({nullptr, scale.data(), nullptr, 2, -2, 1}, {x.data(), nullptr, 1, 4, nullptr}, errors);
   CHECK(errors[0] == 0.25f + 0.0625f + 1.0f);
   CHECK(errors[1] == 0.25f + 1.5625f + 9.0f);
 }
