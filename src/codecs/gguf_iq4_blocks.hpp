@@ -7,12 +7,11 @@ namespace mq::gguf {
 
 constexpr std::array<float, 16> kIq4Values{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 constexpr int kIq4Run = 32;  // weights that share a scale
-using Iq4Codes = std::array<std::uint8_t, 256>;
 
-// d * values[code]; 32 of the codes are used.
-void pack_iq4_nl(float d, const Iq4Codes& codes, std::uint8_t* block);
-// d * scale * values[code], scales -32..31 of 32 weights each.
-void pack_iq4_xs(float d, const std::array<std::int8_t, 8>& scales, const Iq4Codes& codes, std::uint8_t* block);
+// d * values[code], of 32 codes.
+void pack_iq4_nl(float d, const std::uint8_t* codes, std::uint8_t* block);
+// d * scale * values[code], of 256 codes and 8 scales -32..31 for 32 of them each.
+void pack_iq4_xs(float d, const std::int8_t* scales, const std::uint8_t* codes, std::uint8_t* block);
 
 // BlockEncoder::search (gguf_iq4_search.cpp).
 void search_iq4_nl(const SearchedBlocks& in, std::uint8_t* blocks);

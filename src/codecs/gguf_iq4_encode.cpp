@@ -44,10 +44,10 @@ void code(const float* x, float scale, std::uint8_t* codes) {
 }
 
 void reference_iq4_nl(const float* __restrict x, std::uint8_t* __restrict block) {
-  Iq4Codes codes;
+  std::array<std::uint8_t, kIq4Run> codes;
   const float d = fit(x);
   code(x, d, codes.data());
-  pack_iq4_nl(d, codes, block);
+  pack_iq4_nl(d, codes.data(), block);
 }
 
 void reference_iq4_xs(const float* __restrict x, std::uint8_t* __restrict block) {
@@ -56,30 +56,30 @@ void reference_iq4_xs(const float* __restrict x, std::uint8_t* __restrict block)
   const float d = -extreme_of<8>(scales.data()) / 32;
   const float inverse = inverse_or_zero(d);
   std::array<std::int8_t, 8> multiples;
-  Iq4Codes codes;
+  std::array<std::uint8_t, 256> codes;
   for (std::size_t g = 0; g < scales.size(); ++g) {
     multiples[g] = static_cast<std::int8_t>(whole(inverse * scales[g], -32, 31));
     code(x + g * kIq4Run, d * static_cast<float>(multiples[g]), codes.data() + g * kIq4Run);
   }
-  pack_iq4_xs(d, multiples, codes, block);
+  pack_iq4_xs(d, multiples.data(), codes.data(), block);
 }
 
 }  // namespace
 
-void pack_iq4_nl(float d, const Iq4Codes& codes, std::uint8_t* block) {
+void pack_iq4_nl(float d, const std::uint8_t* codes, std::uint8_t* block) {
   store_half(d, block);
-  pack_nibbles(codes.data(), block + 2);
+  pack_nibbles(codes, block + 2);
 }
 
-void pack_iq4_xs(float d, const std::array<std::int8_t, 8>& scales, const Iq4Codes& codes, std::uint8_t* block) {
+void pack_iq4_xs(float d, const std::int8_t* scales, const std::uint8_t* codes, std::uint8_t* block) {
   store_half(d, block);
   std::memset(block + 2, 0, 6);
   int high = 0;
-  for (std::size_t g = 0; g < scales.size(); ++g) {
+  for (std::size_t g = 0; g < 8; ++g) {
     const int stored = scales[g] + 32;
     block[4 + g / 2] = static_cast<std::uint8_t>(block[4 + g / 2] | (stored & 15) << (g % 2 * 4));
     high |= stored >> 4 << (2 * g);
-    pack_nibbles(codes.data() + g * kIq4Run, block + 8 + g * 16);
+    pack_nibbles(codes + g * kIq4Run, block + 8 + g * 16);
   }
   store_u16(static_cast<std::uint16_t>(high), block + 2);
 }

@@ -1,6 +1,4 @@
 // Lower error in ggml's four-bit codebook blocks: scales of either sign that are searched for.
-#include <algorithm>
-
 #include "src/active_table.hpp"
 #include "src/codecs/gguf_iq4_blocks.hpp"
 #include "src/codecs/gguf_multiples.hpp"
@@ -29,18 +27,6 @@ constexpr kernels::AffineSearch kSearch = {.levels = &kLevels,
                                            .candidates = 12,
                                            .refinements = 2};
 
-// The code of a value that is one of the levels.
-std::uint8_t code_of(float value) {
-  static constexpr std::array<std::uint8_t, 256> kCodes = [] {
-    std::array<std::uint8_t, 256> codes{};
-    for (std::size_t q = 0; q < kIq4Values.size(); ++q) {
-      codes[static_cast<std::size_t>(kIq4Values[q] + 128)] = static_cast<std::uint8_t>(q);
-    }
-    return codes;
-  }();
-  return kCodes[static_cast<std::size_t>(static_cast<int>(value) + 128)];
-}
-
 std::vector<float> find_scales(const UnitBlocks& units, const SearchedBlocks& in) {
   const auto count = static_cast<std::size_t>(in.count);
   std::vector<float> scales(count), zero_points(count);
@@ -63,13 +49,15 @@ std::vector<float> find_scales(const UnitBlocks& units, const SearchedBlocks& in
 void search_iq4_nl(const SearchedBlocks& in, std::uint8_t* blocks) {
   const UnitBlocks units(in, kIq4Run);
   const std::vector<float> scales = find_scales(units, in);
-  for (std::int64_t i = 0; i < in.count; ++i) {
-    const float scale = scales[static_cast<std::size_t>(i)];
-    std::array<float, kIq4Run> values;
-    nearest_values(kSearch, units.block(i), kIq4Run, inverse_or_zero(units.rounded(i, scale)), values.data());
-    Iq4Codes codes;
-    for (std::size_t j = 0; j < values.size(); ++j) codes[j] = code_of(values[j]);
-    pack_iq4_nl(units.real(i, scale), codes, blocks + i * 18);
+  std::vector<float> stored;
+  for (std::size_t i = 0; i < scales.size(); ++i) {
+    stored.push_back(units.rounded(static_cast<std::int64_t>(i), scales[i]));
+  }
+  std::vector<std::uint8_t> codes(scales.size() * kIq4Run);
+  active_table().quantize_levels(kLevels, units.x(), scales.size(), kIq4Run, stored.data(), codes.data());
+  for (std::size_t i = 0; i < scales.size(); ++i) {
+    const auto at = static_cast<std::int64_t>(i);
+    pack_iq4_nl(units.real(at, scales[i]), codes.data() + i * kIq4Run, blocks + at * 18);
   }
   keep_better(kNonlinear[0], kNonlinearEncoders[0], in, blocks);
 }
@@ -78,14 +66,10 @@ void search_iq4_xs(const SearchedBlocks& in, std::uint8_t* blocks) {
   const MultiplesLayout layout{.run = kIq4Run, .least_multiple = -32, .codes = kSearch};
   MultiplesSearch search(layout, in);
   const std::vector<Multiples> found = search.find();
+  const std::vector<std::uint8_t> codes = search.codes(found);
   for (std::size_t b = 0; b < found.size(); ++b) {
-    std::array<float, 256> values;
-    search.values(b, found[b], values.data());
-    Iq4Codes codes;
-    for (std::size_t i = 0; i < values.size(); ++i) codes[i] = code_of(values[i]);
-    std::array<std::int8_t, 8> multiples;
-    std::copy_n(found[b].of_run.begin(), multiples.size(), multiples.begin());
-    pack_iq4_xs(search.real_d(b, found[b]), multiples, codes, blocks + static_cast<std::int64_t>(b) * 136);
+    pack_iq4_xs(search.real_d(b, found[b]), found[b].of_run.data(), codes.data() + b * 256,
+                blocks + static_cast<std::int64_t>(b) * 136);
   }
   keep_better(kNonlinear[1], kNonlinearEncoders[1], in, blocks);
 }

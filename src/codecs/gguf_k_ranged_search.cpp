@@ -62,9 +62,13 @@ class RangedSearch {
     for (std::size_t g = 0; g < runs_; ++g) {
       const float inverse = inverse_or_zero(choice.d * static_cast<float>(choice.scales[g]));
       const float minus_min = choice.dmin * static_cast<float>(choice.mins[g]);
-      for (std::size_t i = g * run(); i < (g + 1) * run(); ++i) {
-        const float q = (x(b)[i] + minus_min) * inverse;
-        codes[i] = ((q > 0 ? (q < most ? q : most) : 0) + 0x1.8p23f) - 0x1.8p23f;
+      const float* const v = x(b) + g * run();
+      float* const to = codes + g * run();
+      for (std::size_t i = 0; i < run(); ++i) {
+        // In this form compilers make vectors of it; 0 for NaN.
+        const float q = (v[i] + minus_min) * inverse;
+        const float above = q > 0 ? q : 0;
+        to[i] = ((above < most ? above : most) + 0x1.8p23f) - 0x1.8p23f;
       }
     }
   }
@@ -154,9 +158,9 @@ class RangedSearch {
       const float* const v = x(b) + first;
       const float* const wq_of = weighted.data() + first;
       const float wqq = dot(wq_of, codes.data() + first, run()), wxq = dot(wq_of, v, run());
-      const float wq = sum_in_lanes(run(), [=](std::size_t i) { return wq_of[i]; });
-      const float w = sum_in_lanes(run(), [=](std::size_t i) { return weight_of(weights, first + i); });
-      const float wx = sum_in_lanes(run(), [=](std::size_t i) { return weight_of(weights, first + i) * v[i]; });
+      const float wq = sum_in_lanes<float>(run(), [=](std::size_t i) { return wq_of[i]; });
+      const float w = sum_in_lanes<float>(run(), [=](std::size_t i) { return weight_of(weights, first + i); });
+      const float wx = sum_in_lanes<float>(run(), [=](std::size_t i) { return weight_of(weights, first + i) * v[i]; });
       const auto scale = static_cast<float>(choice.scales[g]), min = static_cast<float>(choice.mins[g]);
       ss += scale * scale * wqq;
       sm += scale * min * wq;

@@ -1,4 +1,6 @@
 // Lower error in the K-quants with signed scales.
+#include <algorithm>
+
 #include "src/codecs/gguf_k_blocks.hpp"
 #include "src/codecs/gguf_multiples.hpp"
 #include "src/search.hpp"
@@ -12,14 +14,10 @@ void search(int bits, int least_multiple, const SearchedBlocks& in, std::int64_t
       .run = 16, .least_multiple = least_multiple, .codes = affine_search({.bits = bits, .range = RangeKind::Signed})};
   MultiplesSearch search(layout, in);
   const std::vector<Multiples> found = search.find();
-  const float zero = -layout.codes.code_min;
+  const std::vector<std::uint8_t> codes = search.codes(found);
   for (std::size_t b = 0; b < found.size(); ++b) {
     SignedBlock out{.d = search.real_d(b, found[b]), .scales = found[b].of_run, .codes = {}};
-    std::array<float, kSuperNumel> values;
-    search.values(b, found[b], values.data());
-    for (std::size_t i = 0; i < kSuperNumel; ++i) {
-      out.codes[i] = static_cast<std::uint8_t>(static_cast<int>(values[i] + zero));
-    }
+    std::copy_n(codes.data() + b * kSuperNumel, kSuperNumel, out.codes.data());
     pack(out, blocks + static_cast<std::int64_t>(b) * bytes);
   }
 }

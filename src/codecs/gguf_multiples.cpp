@@ -21,7 +21,7 @@ std::vector<Multiples> MultiplesSearch::find() {
   std::vector<Multiples> best = next;
   for (int round = 0; round < (in_.thorough ? 8 : 1); ++round) {
     next = best;
-    for (std::size_t b = 0; b < next.size(); ++b) solve(b, next[b]);
+    solve(next);
     choose(next);
     for (std::size_t b = 0; b < best.size(); ++b) {
       if (next[b].error < best[b].error) best[b] = next[b];
@@ -34,12 +34,23 @@ float MultiplesSearch::real_d(std::size_t block, const Multiples& found) const {
   return blocks_.real(static_cast<std::int64_t>(block), found.d);
 }
 
-void MultiplesSearch::values(std::size_t block, const Multiples& found, float* values) const {
-  for (std::size_t g = 0; g < runs(); ++g) {
-    const float* const from = x(block) + g * layout_.run;
-    const float inverse = inverse_or_zero(found.d * static_cast<float>(found.of_run[g]));
-    nearest_values(layout_.codes, from, layout_.run, inverse, values + g * layout_.run);
+std::vector<std::uint8_t> MultiplesSearch::codes(const std::vector<Multiples>& found) const {
+  std::vector<float> scales, offsets;
+  scales.reserve(rows_);
+  for (const Multiples& block : found) {
+    for (std::size_t g = 0; g < runs(); ++g) scales.push_back(block.d * static_cast<float>(block.of_run[g]));
   }
+  std::vector<std::uint8_t> codes(rows_ * layout_.run);
+  const kernels::AffineSearch& how = layout_.codes;
+  if (how.levels != nullptr) {
+    active_table().quantize_levels(*how.levels, blocks_.x(), rows_, layout_.run, scales.data(), codes.data());
+    return codes;
+  }
+  for (float& scale : scales) scale = inverse_or_zero(scale);
+  offsets.assign(rows_, -how.code_min);
+  active_table().quantize_8(blocks_.x(), rows_, layout_.run, scales.data(), offsets.data(), 0,
+                            how.code_max - how.code_min, codes.data());
+  return codes;
 }
 
 std::vector<float> MultiplesSearch::scales_of_runs() const {
@@ -102,15 +113,25 @@ void MultiplesSearch::choose(std::vector<Multiples>& next) {
   }
 }
 
-void MultiplesSearch::solve(std::size_t block, Multiples& next) const {
+void MultiplesSearch::solve(std::vector<Multiples>& next) const {
+  const std::vector<std::uint8_t> all = codes(next);
+  const kernels::AffineSearch& how = layout_.codes;
   std::array<float, kNumel> u, weighted;
-  values(block, next, u.data());
-  for (std::size_t i = 0; i < kNumel; ++i) u[i] *= static_cast<float>(next.of_run[i / layout_.run]);
-  const float* const weights = in_.weights == nullptr ? nullptr : in_.weights + block * kNumel;
-  for (std::size_t i = 0; i < kNumel; ++i) weighted[i] = weight_of(weights, i) * u[i];
-  const float uu = dot(weighted.data(), u.data(), kNumel);
-  if (uu > 0) {
-    next.d = blocks_.rounded(static_cast<std::int64_t>(block), dot(weighted.data(), x(block), kNumel) / uu);
+  for (std::size_t b = 0; b < next.size(); ++b) {
+    Multiples& block = next[b];
+    for (std::size_t g = 0; g < runs(); ++g) {
+      const auto multiple = static_cast<float>(block.of_run[g]);
+      const std::uint8_t* const q = all.data() + b * kNumel + g * layout_.run;
+      float* const to = u.data() + g * layout_.run;
+      for (std::size_t i = 0; i < layout_.run; ++i) {
+        to[i] = multiple * (how.levels != nullptr ? how.levels->value[q[i]] : static_cast<float>(q[i]) + how.code_min);
+      }
+    }
+    const float* const weights = in_.weights == nullptr ? nullptr : in_.weights + b * kNumel;
+    for (std::size_t i = 0; i < kNumel; ++i) weighted[i] = weight_of(weights, i) * u[i];
+    const float uu = dot(weighted.data(), u.data(), kNumel);
+    if (!(uu > 0)) continue;
+    block.d = blocks_.rounded(static_cast<std::int64_t>(b), dot(weighted.data(), x(b), kNumel) / uu);
   }
 }
 

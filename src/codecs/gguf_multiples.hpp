@@ -33,8 +33,8 @@ class MultiplesSearch {
 
   // d as it is stored.
   float real_d(std::size_t block, const Multiples& found) const;
-  // What the codes of a super-block stand for.
-  void values(std::size_t block, const Multiples& found, float* values) const;
+  // The codes of all super-blocks, counted from the least.
+  std::vector<std::uint8_t> codes(const std::vector<Multiples>& found) const;
 
  private:
   std::size_t runs() const { return kNumel / layout_.run; }
@@ -43,7 +43,7 @@ class MultiplesSearch {
   std::vector<float> scales_of_runs() const;
   void begin(std::size_t block, const float* scales, Multiples& next) const;
   void choose(std::vector<Multiples>& next);
-  void solve(std::size_t block, Multiples& next) const;
+  void solve(std::vector<Multiples>& next) const;
 
   static constexpr std::size_t kNumel = 256;
 

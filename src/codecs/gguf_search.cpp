@@ -19,13 +19,16 @@ struct BlockError {
   double error = 0;
   double power = 0;  // of the weights themselves
 
-  BlockError(const float* x, const float* y, const float* weights, std::int64_t numel) {
-    for (std::int64_t i = 0; i < numel; ++i) {
-      const double v = static_cast<double>(x[i]), off = v - static_cast<double>(y[i]);
-      const double weight = static_cast<double>(weight_of(weights, static_cast<std::size_t>(i)));
-      error += off * off * weight;
-      power += v * v * weight;
-    }
+  BlockError(const float* x, const float* y, const float* weights, std::size_t numel) {
+    const auto weight = [=](std::size_t i) { return static_cast<double>(weight_of(weights, i)); };
+    error = sum_in_lanes<double>(numel, [=](std::size_t i) {
+      const double off = static_cast<double>(x[i]) - static_cast<double>(y[i]);
+      return off * off * weight(i);
+    });
+    power = sum_in_lanes<double>(numel, [=](std::size_t i) {
+      const double v = static_cast<double>(x[i]);
+      return v * v * weight(i);
+    });
   }
 };
 
@@ -38,14 +41,17 @@ double extraordinary(int bits) {
 }  // namespace
 
 UnitBlocks::UnitBlocks(const SearchedBlocks& in, int numel) : numel_(numel) {
-  x_.resize(static_cast<std::size_t>(in.count * numel));
-  for (std::int64_t i = 0; i < in.count; ++i) {
-    const float* const from = in.x + i * numel;
-    float largest = 0;
-    for (int k = 0; k < numel; ++k) largest = std::fabs(from[k]) > largest ? std::fabs(from[k]) : largest;
-    const float unit = power_below(largest);
+  const auto count = static_cast<std::size_t>(in.count), n = static_cast<std::size_t>(numel);
+  std::vector<kernels::Range> ranges(count);
+  active_table().range(in.x, count, n, ranges.data());
+  x_.resize(count * n);
+  units_.reserve(count);
+  for (std::size_t b = 0; b < count; ++b) {
+    const float unit = power_below(std::max(-ranges[b].lo, ranges[b].hi));
     const float inverse = 1 / unit;
-    for (int k = 0; k < numel; ++k) x_[static_cast<std::size_t>(i * numel + k)] = from[k] * inverse;
+    const float* const from = in.x + b * n;
+    float* const to = x_.data() + b * n;
+    for (std::size_t i = 0; i < n; ++i) to[i] = from[i] * inverse;
     units_.push_back(unit);
   }
 }
@@ -64,7 +70,7 @@ void keep_better(const BlockCoder& coder, const BlockEncoder& encoder, const Sea
   const auto error_of = [&](std::int64_t i, const std::uint8_t* block) {
     coder.decode(block, 1, values.data());
     const float* const weights = in.weights == nullptr ? nullptr : in.weights + i * numel;
-    return BlockError(in.x + i * numel, values.data(), weights, numel);
+    return BlockError(in.x + i * numel, values.data(), weights, values.size());
   };
   for (std::int64_t i = 0; i < in.count; ++i) {
     std::uint8_t* const block = blocks + i * bytes;
@@ -83,25 +89,6 @@ std::vector<kernels::Range> ranges_with_zero(const float* x, std::size_t rows, s
     range.hi = std::max(range.hi, 0.0f);
   }
   return ranges;
-}
-
-void nearest_values(const kernels::AffineSearch& codes, const float* x, std::size_t n, float inverse, float* values) {
-  constexpr float kRounder = 0x1.8p23f;
-  if (codes.levels == nullptr) {
-    const float least = codes.code_min + kRounder, most = codes.code_max + kRounder;
-    for (std::size_t i = 0; i < n; ++i) {
-      const float code = x[i] * inverse + kRounder;
-      const float from = code > least ? code : least;
-      values[i] = (from < most ? from : most) - kRounder;
-    }
-    return;
-  }
-  const kernels::Levels& levels = *codes.levels;
-  for (std::size_t i = 0; i < n; ++i) values[i] = levels.value[0];
-  for (std::size_t k = 0; k < 15; ++k) {
-    const float middle = levels.middle[k], next = levels.value[k + 1];
-    for (std::size_t i = 0; i < n; ++i) values[i] = x[i] * inverse > middle ? next : values[i];
-  }
 }
 
 }  // namespace mq::gguf

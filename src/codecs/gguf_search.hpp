@@ -48,20 +48,17 @@ inline kernels::MinSearch min_search(int most, bool min_below_zero, bool thoroug
           .refinements = thorough ? 4u : 1u};
 }
 
-// values[i]: what the code nearest to x[i] * inverse stands for.
-void nearest_values(const kernels::AffineSearch& codes, const float* x, std::size_t n, float inverse, float* values);
-
 // Sums in eight lanes, joined by halves, which compilers turn into vectors. n is a multiple of 8.
-template <class Term>
-float sum_in_lanes(std::size_t n, Term&& term) {
-  float lanes[8] = {};
+template <class Sum, class Term>
+Sum sum_in_lanes(std::size_t n, Term&& term) {
+  Sum lanes[8] = {};
   for (std::size_t i = 0; i < n; i += 8) {
     for (std::size_t k = 0; k < 8; ++k) lanes[k] += term(i + k);
   }
   return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
 }
 inline float dot(const float* a, const float* b, std::size_t n) {
-  return sum_in_lanes(n, [=](std::size_t i) { return a[i] * b[i]; });
+  return sum_in_lanes<float>(n, [=](std::size_t i) { return a[i] * b[i]; });
 }
 
 // One of the weights of errors, 1 if all are alike.
