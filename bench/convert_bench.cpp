@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "bench/convert_inputs.hpp"
+#include "bench/convert_io.hpp"
 #include "bench/convert_scaling.hpp"
 #include "mq/mq.hpp"
 
@@ -33,7 +34,7 @@ struct Options {
   int pairs = 9;
   int threads = 2;
   std::int64_t tensors = 1'000'000;  // kept ones
-  std::vector<std::string> schemes = {"int8", "int4:g128"};
+  std::vector<std::string> schemes = {"int8", "int4:g128,fast", "int4:g128"};
 };
 
 double seconds_since(Clock::time_point start) {
@@ -76,7 +77,7 @@ double time_convert(const fs::path& input, const fs::path& output, const std::st
   const auto start = Clock::now();
   const auto checkpoint = mq::open_checkpoint(input, {.verify_checksums = verify_checksums});
   mq::Recipe recipe;
-  recipe.scheme = mq::parse_spec(scheme);
+  mq::bench::set_encoding(recipe, scheme);
   const mq::Plan plan = mq::make_plan(mq::describe(*checkpoint), recipe);
   const auto writer = mq::create_checkpoint(output, recipe.format, {.sync = false});
   output_bytes = mq::convert(*checkpoint, plan, *writer, executor).output_bytes;
@@ -105,7 +106,7 @@ void compare_with_cp(const Options& options, const fs::path& input, const std::s
     ratios.push_back(converted.back() / copied.back());
   }
   const auto [low, high] = std::minmax_element(ratios.begin(), ratios.end());
-  std::printf("%-12s %7.3f s  %6.2f GB/s in   cp %7.3f s   ratio %.2f (%.2f-%.2f)\n", scheme.c_str(), median(converted),
+  std::printf("%-14s %7.3f s  %6.2f GB/s in   cp %7.3f s   ratio %.2f (%.2f-%.2f)\n", scheme.c_str(), median(converted),
               static_cast<double>(input_bytes) / median(converted) / 1e9, median(copied), median(ratios), *low, *high);
 }
 
@@ -181,6 +182,8 @@ bool run(const Options& options) {
     compare_inputs(options);
   } else if (options.what == "tensors") {
     mq::bench::tensors_table(options.dir, options.tensors);
+  } else if (options.what == "io") {
+    mq::bench::io_table(options.dir, options.megabytes, options.pairs, options.threads);
   } else if (options.what == "shards") {
     mq::bench::shards_table(options.dir);
   } else if (options.what == "memory") {
@@ -203,8 +206,9 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "mq-bench-convert: %s\n", problem.what());
     return mq::exit_code(problem.code());
   }
-  std::fprintf(stderr,
-               "usage: mq-bench-convert [cp|inputs|tensors|shards|memory|threads] [--dir DIR] [--mb 2048] [--pairs 9]\n"
-               "                        [--threads 2] [--scheme SPEC] [--tensors 1000000]\n");
+  std::fprintf(
+      stderr,
+      "usage: mq-bench-convert [cp|inputs|io|tensors|shards|memory|threads] [--dir DIR] [--mb 2048] [--pairs 9]\n"
+      "                        [--threads 2] [--scheme SPEC] [--tensors 1000000]\n");
   return 2;
 }

@@ -106,9 +106,8 @@ void make_sparse(const std::filesystem::path& path, std::int64_t mebibytes) {
   std::filesystem::resize_file(path, sizeof length + length + static_cast<std::uint64_t>(end));
 }
 
-void make_many(const std::filesystem::path& folder, std::int64_t quantized, std::int64_t shards) {
-  constexpr std::int64_t kNorms = 10;
-  constexpr std::int64_t kBytes = 4 * (16 * 64 + kNorms * 16);
+void make_many(const std::filesystem::path& folder, std::int64_t quantized, std::int64_t kept, std::int64_t shards) {
+  const std::int64_t bytes = 4 * (16 * 64 + kept * 16);
   std::vector<NamedTensor> tensors;
   Buffer weight_bytes(4 * 16 * 64), norm_bytes(4 * 16);
   for (int i = 0; i < 16 * 64; ++i) weight_bytes.as<float>()[i] = 0.001f * static_cast<float>(i * 37 % 1000 - 500);
@@ -118,7 +117,7 @@ void make_many(const std::filesystem::path& folder, std::int64_t quantized, std:
   for (std::int64_t layer = 0; layer < quantized; ++layer) {
     const std::string prefix = "model.layers." + std::to_string(layer) + ".";
     tensors.push_back({prefix + "proj.weight", weight});
-    for (std::int64_t i = 0; i < kNorms; ++i) {
+    for (std::int64_t i = 0; i < kept; ++i) {
       tensors.push_back({prefix + "norms." + std::to_string(i) + ".weight", norm});
     }
   }
@@ -126,9 +125,21 @@ void make_many(const std::filesystem::path& folder, std::int64_t quantized, std:
   Recipe recipe;
   recipe.task = Recipe::Task::Copy;
   recipe.format = "hf_safetensors";
-  recipe.max_shard_bytes = shards == 1 ? std::nullopt : std::optional(quantized * kBytes / shards + kBytes);
+  recipe.max_shard_bytes = shards == 1 ? std::nullopt : std::optional(quantized * bytes / shards + bytes);
   const auto writer = create_checkpoint(folder, recipe.format, {.overwrite = true, .sync = false});
   convert(*checkpoint, make_plan(describe(*checkpoint), recipe), *writer, serial_executor());
+}
+
+void set_encoding(Recipe& recipe, std::string_view text) {
+  const std::size_t comma = text.find(',');
+  recipe.scheme = parse_spec(text.substr(0, comma));
+  if (comma == std::string_view::npos) return;
+  const std::string_view name = text.substr(comma + 1);
+  for (const Effort effort : {Effort::Fast, Effort::Search, Effort::Max}) {
+    recipe.effort = effort;
+    if (to_string(effort) == name) return;
+  }
+  throw Error(ErrorCode::Usage, "there is no effort " + printable(name));
 }
 
 }  // namespace mq::bench

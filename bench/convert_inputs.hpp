@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string_view>
+
+#include "mq/recipe.hpp"
 
 namespace mq::bench {
 
@@ -15,6 +18,10 @@ void make_torch_zip(const std::filesystem::path& path, std::int64_t mebibytes);
 void make_sparse(const std::filesystem::path& path, std::int64_t mebibytes);
 
 // A folder of `quantized` linear layers of [16, 64] and ten times as many norms of 16, fp32, in `shards` files.
-void make_many(const std::filesystem::path& folder, std::int64_t quantized, std::int64_t shards);
+void make_many(const std::filesystem::path& folder, std::int64_t quantized, std::int64_t kept, std::int64_t shards);
+
+// Sets scheme and effort from "SPEC[,fast|,search|,max]"; search if nothing is said.
+// Throws: Usage.
+void set_encoding(Recipe& recipe, std::string_view text);
 
 }  // namespace mq::bench

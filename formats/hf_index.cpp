@@ -24,9 +24,10 @@ class HfCheckpoint final : public Checkpoint {
   HfCheckpoint(std::string_view format, const fs::path& path, const OpenOptions& options)
       : format_(format), path_(path) {
     HfModel model = find_hf_model(path, options.limits);
-    if (!model.index.empty()) files_.push_back(model.folder / model.index);
+    has_index_ = !model.index.empty();
+    if (has_index_) files_.push_back(model.folder / model.index);
     for (std::uint32_t shard = 0; shard < model.shards.size(); ++shard) open_shard(model, shard, options);
-    if (!model.index.empty()) follow_index(model);
+    if (has_index_) follow_index(model);
     std::vector<std::string> in_use = std::move(model.shards);
     in_use.push_back(std::move(model.index));
     HfAssets assets = collect_hf_assets(model.folder, in_use);
@@ -36,7 +37,9 @@ class HfCheckpoint final : public Checkpoint {
 
   std::string_view format() const noexcept override { return format_; }
   const fs::path& path() const noexcept override { return path_; }
-  std::span<const TensorInfo> tensors() const noexcept override { return tensors_; }
+  std::span<const TensorInfo> tensors() const noexcept override {
+    return is_one_file() ? shards_.front()->tensors() : tensors_;
+  }
   const Metadata& metadata() const noexcept override { return metadata_; }
   std::span<const Asset> assets() const noexcept override { return assets_; }
   std::span<const LeftOut> left_out() const noexcept override { return left_out_; }
@@ -47,6 +50,7 @@ class HfCheckpoint final : public Checkpoint {
 
   using Checkpoint::read;
   void read(std::size_t index, std::int64_t first, std::int64_t count, std::span<std::byte> out) const override {
+    if (is_one_file()) return shards_.front()->read(index, first, count, out);
     const Place& place = places_[require_index(index, places_.size())];
     shards_[place.shard]->read(place.index, first, count, out);
   }
@@ -57,15 +61,19 @@ class HfCheckpoint final : public Checkpoint {
     std::uint32_t index;  // in the shard
   };
 
+  // Without an index there is one file, whose tensors need not be listed twice.
+  bool is_one_file() const noexcept { return !has_index_; }
   void open_shard(const HfModel& model, std::uint32_t shard, const OpenOptions& options);
+  void add_tensors(std::span<const TensorInfo> infos, std::uint32_t shard, const SharedString& name);
   void add_metadata(const Checkpoint& opened, const std::string& name);
   void follow_index(const HfModel& model);
 
   std::string_view format_;
   fs::path path_;
   std::vector<std::unique_ptr<Checkpoint>> shards_;
-  std::vector<TensorInfo> tensors_;
-  std::vector<Place> places_;  // of each tensor
+  bool has_index_ = false;
+  std::vector<TensorInfo> tensors_;  // of all shards, if there is an index
+  std::vector<Place> places_;        // of each of them
   std::uint64_t last_storage_ = 0;
   Metadata metadata_;
   std::vector<Asset> assets_;
@@ -73,10 +81,9 @@ class HfCheckpoint final : public Checkpoint {
   std::vector<fs::path> files_;
 };
 
-// Adds all tensors of a shard. Storages are numbered on: two shards never share one.
 void HfCheckpoint::open_shard(const HfModel& model, std::uint32_t shard, const OpenOptions& options) {
-  const std::string& name = model.shards[shard];
-  const fs::path path = model.folder / name;
+  const SharedString name = model.shards[shard];
+  const fs::path path = model.folder / name.view();
   if (!io::is_file(path)) {
     throw Error({.code = ErrorCode::Corrupt,
                  .message = "a shard is missing",
@@ -87,22 +94,26 @@ void HfCheckpoint::open_shard(const HfModel& model, std::uint32_t shard, const O
   OpenOptions of_shard = options;
   of_shard.contents = false;  // a model in several files is listed by its names
   std::unique_ptr<Checkpoint> opened = open_single_file(path, of_shard);
-  std::uint64_t last_storage = last_storage_;
-  const std::span<const TensorInfo> infos = opened->tensors();
-  for (std::size_t i = 0; i < infos.size(); ++i) {
-    TensorInfo& tensor = tensors_.emplace_back(infos[i]);
-    if (!model.index.empty()) tensor.file = name;
-    if (tensor.storage != 0) tensor.storage += last_storage_;
-    last_storage = std::max(last_storage, tensor.storage);
-    places_.push_back({shard, static_cast<std::uint32_t>(i)});
-  }
-  last_storage_ = last_storage;
+  if (has_index_) add_tensors(opened->tensors(), shard, name);
   add_metadata(*opened, name);
   for (const LeftOut& part : opened->left_out()) {
     left_out_.push_back({name + ": " + part.what, part.tensors, part.size_bytes});
   }
   std::ranges::copy(opened->files(), std::back_inserter(files_));
   shards_.push_back(std::move(opened));
+}
+
+// Storages are numbered on: two shards never share one.
+void HfCheckpoint::add_tensors(std::span<const TensorInfo> infos, std::uint32_t shard, const SharedString& name) {
+  std::uint64_t last_storage = last_storage_;
+  for (std::size_t i = 0; i < infos.size(); ++i) {
+    TensorInfo& tensor = tensors_.emplace_back(infos[i]);
+    tensor.file = name;
+    if (tensor.storage != 0) tensor.storage += last_storage_;
+    last_storage = std::max(last_storage, tensor.storage);
+    places_.push_back({shard, static_cast<std::uint32_t>(i)});
+  }
+  last_storage_ = last_storage;
 }
 
 // Shards repeat the metadata of the model; where they differ the first one counts.

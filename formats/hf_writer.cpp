@@ -12,6 +12,7 @@
 #include "formats/io/file.hpp"
 #include "formats/partial_tiles.hpp"
 #include "formats/safetensors_layout.hpp"
+#include "formats/text_pieces.hpp"
 #include "formats/tiles.hpp"
 #include "mq/error.hpp"
 #include "src/json.hpp"
@@ -69,6 +70,7 @@ std::map<std::string, Shard> group(const Layout& layout) {
 
 void require_unique_tensors(const Layout& layout) {
   std::vector<std::string_view> names;
+  names.reserve(layout.tensors.size());
   for (const TensorInfo& tensor : layout.tensors) names.emplace_back(tensor.name);
   if (const auto twice = find_duplicate(std::move(names))) {
     throw Error({.code = ErrorCode::Usage, .message = "tensor name twice", .tensor = std::string(*twice)});
@@ -77,20 +79,26 @@ void require_unique_tensors(const Layout& layout) {
 
 // As transformers writes it: members in the order of their names, a newline at the end.
 std::string index_text(const Layout& layout, const std::map<std::string, Shard>& shards) {
-  std::map<std::string_view, std::string_view> sorted;
+  std::vector<std::pair<std::string_view, std::string_view>> weight_map;
+  weight_map.reserve(layout.tensors.size());
   std::int64_t total = 0;
   for (const auto& [name, shard] : shards) {
     for (const std::size_t i : shard.members) {
-      sorted.emplace(layout.tensors[i].name, name);
+      weight_map.emplace_back(layout.tensors[i].name, name);
       total += layout.tensors[i].size_bytes();
     }
   }
-  json::Object weight_map;
-  for (const auto& [tensor, shard] : sorted) weight_map.emplace_back(tensor, shard);
-  json::Object index;
-  index.emplace_back("metadata", json::Object{{"total_size", total}});
-  index.emplace_back("weight_map", std::move(weight_map));
-  return json::dump(index) + "\n";
+  std::ranges::sort(weight_map);
+  // Printed by hand: a tree of so many names would take several times their room.
+  std::string text =
+      "{\n  \"metadata\": {\n    \"total_size\": " + std::to_string(total) + "\n  },\n  \"weight_map\": {";
+  for (const auto& [tensor, shard] : weight_map) {
+    text += text.back() == '{' ? "\n    " : ",\n    ";
+    json::append_string(text, tensor);
+    text += ": ";
+    json::append_string(text, shard);
+  }
+  return text + "\n  }\n}\n";
 }
 
 // Everything that a directory will hold but for texts that are added later.
@@ -106,6 +114,7 @@ Contents contents_of(const Layout& layout, const fs::path& path) {
   if (contents.shards.size() > 1) contents.texts.emplace_back(kIndex, index_text(layout, contents.shards));
   for (auto& [name, shard] : contents.shards) {
     std::vector<const TensorInfo*> members;
+    members.reserve(shard.members.size());
     for (const std::size_t i : shard.members) members.push_back(&layout.tensors[i]);
     shard.layout = lay_out_safetensors(members, layout.metadata, layout.limits, path / name);
     contents.size_bytes += static_cast<std::int64_t>(shard.layout.size_bytes);
@@ -133,10 +142,12 @@ io::File create_below(const Root& root, const std::string& name, std::uint64_t s
   return file;
 }
 
-void write_text(const Root& root, const std::string& name, const std::string& content) {
-  io::File file = create_below(root, name, content.size());
-  file.write(0, std::as_bytes(std::span(content)));
+// Returns its size.
+std::int64_t write_text(const Root& root, const std::string& name, const TextPieces& pieces) {
+  io::File file = create_below(root, name, 0);
+  const std::uint64_t size_bytes = write_pieces(file, pieces);
   file.close();
+  return static_cast<std::int64_t>(size_bytes);
 }
 
 void copy_asset(const Root& root, const Asset& asset) {
@@ -172,7 +183,7 @@ class HfWriter final : public CheckpointWriter {
   }
 
   void begin(const Layout& layout) override {
-    const Contents contents = contents_of(layout, path_);
+    Contents contents = contents_of(layout, path_);
     for (const auto& [name, shard] : contents.shards) take_name(name);
     for (const auto& [name, content] : contents.texts) take_name(name);
     for (const Asset& asset : layout.copies) take_name(asset.name);
@@ -180,7 +191,9 @@ class HfWriter final : public CheckpointWriter {
     root_ = {output_.create(static_cast<std::uint64_t>(size_bytes_ + layout.later_bytes)), path_};
     if (partial_) remove_others();
     create_shards(layout, contents.shards);
-    for (const auto& [name, content] : contents.texts) write_text(root_, name, content);
+    for (const auto& [name, content] : contents.texts) {
+      write_text(root_, name, [&text = content](const auto& take) { take(text); });
+    }
     for (const Asset& asset : layout.copies) copy_asset(root_, asset);
   }
 
@@ -190,10 +203,12 @@ class HfWriter final : public CheckpointWriter {
   }
 
   void add_text(std::string_view name, std::string content) override {
+    add_text(name, [&](const auto& take) { take(content); });
+  }
+  void add_text(std::string_view name, const TextPieces& pieces) override {
     if (root_.folder.empty()) throw Error(ErrorCode::Usage, "a text is added between begin and finish");
     take_name(std::string(name));
-    size_bytes_ += static_cast<std::int64_t>(content.size());
-    write_text(root_, std::string(name), content);
+    size_bytes_ += write_text(root_, std::string(name), pieces);
   }
 
   void complete() override {
@@ -244,16 +259,18 @@ class HfWriter final : public CheckpointWriter {
     if (error) io::throw_io(path_, "empty the folder", error.value());
   }
 
-  void create_shards(const Layout& layout, const std::map<std::string, Shard>& shards) {
+  void create_shards(const Layout& layout, std::map<std::string, Shard>& shards) {
     std::vector<std::pair<const io::File*, std::uint64_t>> places(layout.tensors.size());
     files_.reserve(shards.size());  // places point into it
-    for (const auto& [name, shard] : shards) {
+    for (auto& [name, shard] : shards) {
       const io::File& file = files_.emplace_back(create_below(root_, name, shard.layout.size_bytes));
       file.write(0, std::as_bytes(std::span(shard.layout.header)));
+      std::string().swap(shard.layout.header);  // of a million tensors: as large as all that is kept of them here
       for (std::size_t i = 0; i < shard.members.size(); ++i) {
         places[shard.members[i]] = {&file, shard.layout.offsets[i]};
       }
     }
+    tiles_.reserve(places.size());
     for (std::size_t i = 0; i < places.size(); ++i) tiles_.add(layout.tensors[i], *places[i].first, places[i].second);
   }
 

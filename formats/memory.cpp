@@ -56,6 +56,7 @@ class SinkWriter : public Base {
   void begin(const Layout& layout) override {
     if (begun_) throw Error(ErrorCode::Usage, "output begun twice");
     begun_ = true;
+    tiles_.reserve(layout.tensors.size());
     for (const TensorInfo& tensor : layout.tensors) {
       size_bytes_ += tensor.size_bytes();
       add(tensor);

@@ -7,6 +7,7 @@
 #include "formats/registry.hpp"
 #include "formats/safetensors_header.hpp"
 #include "formats/safetensors_layout.hpp"
+#include "formats/text_pieces.hpp"
 #include "formats/tiles.hpp"
 #include "mq/error.hpp"
 
@@ -42,6 +43,7 @@ class SafetensorsCheckpoint final : public Checkpoint {
 
 SafetensorsLayout lay_out(const Layout& layout, const fs::path& path) {
   std::vector<const TensorInfo*> tensors;
+  tensors.reserve(layout.tensors.size());
   for (const TensorInfo& tensor : layout.tensors) tensors.push_back(&tensor);
   return lay_out_safetensors(tensors, layout.metadata, layout.limits, path);
 }
@@ -72,11 +74,13 @@ class SafetensorsWriter final : public CheckpointWriter {
                    .found = layout.copies.front().name,
                    .hint = "write a directory: " + std::string(kHfSafetensors.name)});
     }
-    const SafetensorsLayout placed = lay_out(layout, path_);
+    SafetensorsLayout placed = lay_out(layout, path_);
     size_bytes_ += static_cast<std::int64_t>(placed.size_bytes);
     const io::File& file =
         output_.create(placed.size_bytes, static_cast<std::uint64_t>(text_bytes(layout) + layout.later_bytes));
     file.write(0, std::as_bytes(std::span(placed.header)));
+    std::string().swap(placed.header);  // of a million tensors: as large as all that is kept of them here
+    tiles_.reserve(layout.tensors.size());
     for (std::size_t i = 0; i < layout.tensors.size(); ++i) tiles_.add(layout.tensors[i], file, placed.offsets[i]);
     for (const auto& [name, content] : layout.texts) add_text(name, content);
   }
@@ -87,6 +91,9 @@ class SafetensorsWriter final : public CheckpointWriter {
   }
 
   void add_text(std::string_view name, std::string content) override {
+    add_text(name, [&](const auto& take) { take(content); });
+  }
+  void add_text(std::string_view name, const TextPieces& pieces) override {
     if (!is_plain_name(name)) {
       throw Error({.code = ErrorCode::Usage,
                    .message = "name of a file beside the output",
@@ -98,8 +105,7 @@ class SafetensorsWriter final : public CheckpointWriter {
     target += "." + std::string(name);
     auto& text = texts_.emplace_back(
         std::make_unique<io::AtomicFile>(target, io::TargetOptions{options_.overwrite, options_.inputs}));
-    text->create(content.size()).write(0, std::as_bytes(std::span(content)));
-    size_bytes_ += static_cast<std::int64_t>(content.size());
+    size_bytes_ += static_cast<std::int64_t>(write_pieces(text->create(0), pieces));
   }
 
   void complete() override {

@@ -102,10 +102,10 @@ void require_exact_cover(const io::File& file, std::uint64_t data_begin, const s
   for (const std::uint32_t i : order) {
     const auto [begin, end] = extents[i];
     const std::uint64_t offset = data_begin + covered;
-    const std::string& name = tensors[i].name;
-    const std::string found = "[" + std::to_string(begin) + ", " + std::to_string(end) + "]";
+    const SharedString& name = tensors[i].name;
     if (begin != covered || end < begin) {
-      corrupt(file, offset, "invalid offset", "data_offsets that begin at " + std::to_string(covered), found, name);
+      corrupt(file, offset, "invalid offset", "data_offsets that begin at " + std::to_string(covered),
+              "[" + std::to_string(begin) + ", " + std::to_string(end) + "]", name);
     }
     const std::uint64_t size = require_size(file, tensors[i], offset);
     if (end - begin != size) {

@@ -1,7 +1,6 @@
 #include "formats/safetensors_layout.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <optional>
 #include <string_view>
@@ -66,6 +65,7 @@ std::vector<std::size_t> file_order(Tensors tensors, const std::filesystem::path
 
 void require_names(Tensors tensors, const Limits& limits, const std::filesystem::path& path) {
   std::vector<std::string_view> names;
+  names.reserve(tensors.size());
   for (const TensorInfo* tensor : tensors) {
     if (tensor->name == "__metadata__") refuse(path, "reserved name of a tensor", "", tensor->name);
     if (!is_utf8(tensor->name)) refuse(path, "name of a tensor is not UTF-8", "", tensor->name);
@@ -122,11 +122,14 @@ void append_entry(std::string& json, const TensorInfo& tensor, std::uint64_t beg
   json += "],\"data_offsets\":[" + std::to_string(begin) + ',' + std::to_string(end) + "]}";
 }
 
-std::string with_length(const std::string& json) {
-  std::array<char, sizeof(std::uint64_t)> length{};
-  const std::uint64_t bytes = json.size();
-  std::memcpy(length.data(), &bytes, sizeof(bytes));
-  return std::string(length.data(), length.size()) + json;
+// Of the header without its metadata, if no name needs an escape.
+std::size_t most_bytes(Tensors tensors) {
+  constexpr std::size_t kEntryBytes = 64, kNumberBytes = 21;
+  std::size_t bytes = 0;
+  for (const TensorInfo* tensor : tensors) {
+    bytes += tensor->name.size() + kEntryBytes + kNumberBytes * (tensor->shape.size() + 2);
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -136,7 +139,10 @@ SafetensorsLayout lay_out_safetensors(Tensors tensors, const Metadata& metadata,
   require_names(tensors, limits, path);
   SafetensorsLayout layout;
   layout.offsets.resize(tensors.size());
-  std::string json = "{";
+  std::string& json = layout.header;
+  json.assign(sizeof(std::uint64_t), '\0');  // its length
+  json += '{';
+  json.reserve(most_bytes(tensors));  // growing would hold it twice
   append_metadata(json, metadata, path);
   std::uint64_t end = 0;
   for (const std::size_t i : file_order(tensors, path)) {
@@ -150,10 +156,11 @@ SafetensorsLayout lay_out_safetensors(Tensors tensors, const Metadata& metadata,
   }
   json += '}';
   json.append((kAlignment - json.size() % kAlignment) % kAlignment, ' ');
-  if (json.size() > Limits{}.header_bytes) {
-    refuse(path, "header larger than readers accept", std::to_string(json.size()) + " bytes", "", ErrorCode::Limit);
+  const std::uint64_t length = json.size() - sizeof(length);
+  if (length > Limits{}.header_bytes) {
+    refuse(path, "header larger than readers accept", std::to_string(length) + " bytes", "", ErrorCode::Limit);
   }
-  layout.header = with_length(json);
+  std::memcpy(json.data(), &length, sizeof(length));
   for (std::uint64_t& offset : layout.offsets) offset += layout.header.size();
   layout.size_bytes = layout.header.size() + end;
   return layout;

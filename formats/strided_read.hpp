@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "mq/error.hpp"
+#include "mq/tensor.hpp"
 
 namespace mq::formats {
 
@@ -16,8 +17,8 @@ namespace mq::formats {
 // of the storage. Sizes, strides and offset are not negative and stay inside the storage.
 struct StridedView {
   std::int64_t offset = 0;
-  std::vector<std::int64_t> shape;
-  std::vector<std::int64_t> strides;
+  Shape shape;
+  Shape strides;
 };
 
 // Whether the elements lie one after the other in row-major order, so that a range of them is one range of the storage.

@@ -35,12 +35,12 @@ std::int64_t MemberReader::count(const char* what) {
   return pickle.graph.integer(pickle.root);
 }
 
-std::vector<std::int64_t> MemberReader::integers(std::uint64_t count) {
+Shape MemberReader::integers(std::uint64_t count) {
   const std::uint64_t first = skip(count * sizeof(std::int64_t));
   std::vector<std::byte> bytes(static_cast<std::size_t>(count) * sizeof(std::int64_t));
   file_.read(first, bytes);
   io::ByteReader reader(bytes, "");
-  std::vector<std::int64_t> out;
+  Shape out;
   while (!reader.at_end()) out.push_back(reader.i64());
   return out;
 }

@@ -8,6 +8,7 @@
 #include "formats/io/file.hpp"
 #include "formats/pickle.hpp"
 #include "mq/error.hpp"
+#include "mq/tensor.hpp"
 
 namespace mq::formats {
 
@@ -23,7 +24,7 @@ class MemberReader {
   pickle::Pickle literal(std::string& bytes);
   // A pickled number of `what`.
   std::int64_t count(const char* what);
-  std::vector<std::int64_t> integers(std::uint64_t count);
+  Shape integers(std::uint64_t count);
   // Passes over bytes and returns where they begin.
   std::uint64_t skip(std::uint64_t size_bytes);
 

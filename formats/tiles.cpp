@@ -9,10 +9,10 @@
 namespace mq::formats {
 namespace {
 
-[[noreturn]] void refuse(const std::string& tensor, std::string message, std::string expected, std::string found) {
+[[noreturn]] void refuse(std::string_view tensor, std::string message, std::string expected, std::string found) {
   throw Error({.code = ErrorCode::Usage,
                .message = std::move(message),
-               .tensor = tensor,
+               .tensor = std::string(tensor),
                .expected = std::move(expected),
                .found = std::move(found)});
 }
@@ -27,8 +27,8 @@ std::string range(std::int64_t first, std::int64_t count) {
 }
 
 // Bytes of each row of the tile.
-std::int64_t require_tile(const std::string& name, std::uint64_t tensor_bytes, std::int64_t first_row,
-                          std::int64_t rows, std::int64_t first_byte, std::int64_t row_bytes, std::size_t tile_bytes) {
+std::int64_t require_tile(std::string_view name, std::uint64_t tensor_bytes, std::int64_t first_row, std::int64_t rows,
+                          std::int64_t first_byte, std::int64_t row_bytes, std::size_t tile_bytes) {
   const auto total = static_cast<std::int64_t>(tensor_bytes);
   if (row_bytes <= 0 || total % row_bytes != 0) {
     refuse(name, "tile rows do not divide the tensor", "a divisor of " + std::to_string(total) + " bytes",
@@ -88,7 +88,7 @@ void TileWriter::write(std::size_t index, std::int64_t first_row, std::int64_t r
   if (data.empty()) return;
   const std::int64_t tile_bytes =
       require_tile(place.name, place.size_bytes, first_row, rows, first_byte, row_bytes, data.size());
-  const std::uint64_t before = place.written->fetch_add(data.size());
+  const std::uint64_t before = std::atomic_ref(place.written).fetch_add(data.size());
   if (before > place.size_bytes || data.size() > place.size_bytes - before) {
     refuse(place.name, "bytes written twice", std::to_string(place.size_bytes) + " bytes",
            std::to_string(before + data.size()));
@@ -123,8 +123,8 @@ void TileWriter::read(std::size_t index, std::int64_t first_byte, std::span<std:
 }
 
 void TileWriter::keep(std::size_t index) {
-  const Place& place = places_[require_index(index, places_.size())];
-  *place.written = place.size_bytes;
+  Place& place = places_[require_index(index, places_.size())];
+  place.written = place.size_bytes;
 }
 
 void TileWriter::sync() const {
@@ -136,9 +136,9 @@ void TileWriter::sync() const {
 void TileWriter::require_complete() const {
   if (failed_) throw Error(ErrorCode::Io, "the output is incomplete: writing a part of it failed");
   for (const Place& place : places_) {
-    if (*place.written == place.size_bytes) continue;
+    if (place.written == place.size_bytes) continue;
     refuse(place.name, "not written completely", std::to_string(place.size_bytes) + " bytes",
-           std::to_string(*place.written));
+           std::to_string(place.written));
   }
 }
 

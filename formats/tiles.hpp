@@ -24,6 +24,8 @@ std::uint64_t require_range(const TensorInfo& tensor, std::int64_t first, std::i
 // threads at once.
 class TileWriter {
  public:
+  // Room for so many tensors, which add() declares.
+  void reserve(std::size_t tensors) { places_.reserve(tensors); }
   // Declares the next tensor: its bytes lie at `offset` of `file`, which outlives this object's last write.
   void add(const TensorInfo& tensor, const io::File& file, std::uint64_t offset);
   // Its bytes go to memory, which is borrowed.
@@ -48,12 +50,12 @@ class TileWriter {
 
  private:
   struct Place {
-    std::string name;
+    SharedString name;
     const io::File* file = nullptr;
     std::byte* memory = nullptr;
     std::uint64_t offset = 0;  // of the file
     std::uint64_t size_bytes = 0;
-    std::unique_ptr<std::atomic<std::uint64_t>> written = std::make_unique<std::atomic<std::uint64_t>>(0);
+    alignas(std::atomic_ref<std::uint64_t>::required_alignment) std::uint64_t written = 0;  // atomic where threads are
   };
   static void put(const Place& place, std::uint64_t start, std::int64_t rows, std::int64_t row_bytes,
                   std::span<const std::byte> data);

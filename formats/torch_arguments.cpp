@@ -41,7 +41,7 @@ std::span<const NodeId> Arguments::tuple(NodeId id, const char* what) const {
   return graph_.items(id);
 }
 
-std::vector<std::int64_t> Arguments::indices(NodeId id, const char* what) const {
+Shape Arguments::indices(NodeId id, const char* what) const {
   const auto items = tuple(id, what);
   if (items.size() > values_.limits().rank) {
     refuse_limit(values_.limits(), &Limits::rank,
@@ -51,7 +51,7 @@ std::vector<std::int64_t> Arguments::indices(NodeId id, const char* what) const 
                   .offset = graph_.offset(node_),
                   .found = std::to_string(items.size())});
   }
-  std::vector<std::int64_t> out;
+  Shape out;
   for (const NodeId item : items) out.push_back(index(item, what));
   return out;
 }

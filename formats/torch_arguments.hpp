@@ -9,6 +9,7 @@
 
 #include "formats/torch_values.hpp"
 #include "mq/dtype.hpp"
+#include "mq/tensor.hpp"
 
 namespace mq::formats::torch {
 
@@ -22,12 +23,12 @@ class Arguments {
   const Values& values() const noexcept { return values_; }
 
   // Each throws Corrupt, with `what` in the message, if the value is of another type or out of range.
-  std::int64_t index(NodeId id, const char* what) const;                 // 0 or more
-  std::int64_t integer(NodeId id, const char* what) const;               // any
-  std::vector<std::int64_t> indices(NodeId id, const char* what) const;  // at most Limits::rank; torch.Size too
-  std::span<const NodeId> tuple(NodeId id, const char* what) const;      // a list too
-  double number(NodeId id, const char* what) const;                      // Float or Int
-  std::string_view text(NodeId id, const char* what) const;              // Str or Bytes
+  std::int64_t index(NodeId id, const char* what) const;             // 0 or more
+  std::int64_t integer(NodeId id, const char* what) const;           // any
+  Shape indices(NodeId id, const char* what) const;                  // at most Limits::rank; torch.Size too
+  std::span<const NodeId> tuple(NodeId id, const char* what) const;  // a list too
+  double number(NodeId id, const char* what) const;                  // Float or Int
+  std::string_view text(NodeId id, const char* what) const;          // Str or Bytes
   // Throws: Unsupported for a type that is not read.
   DType dtype(NodeId id) const;
   void require_bool(NodeId id, const char* what) const;

@@ -77,7 +77,7 @@ class ListReader {
     return *n;
   }
 
-  std::vector<std::int64_t> numbers(const json::Value& value, const char* what) const {
+  Shape numbers(const json::Value& value, const char* what) const {
     const json::Array* items = value.as_array();
     if (items == nullptr) fail(ErrorCode::Corrupt, what, "a list");
     if (items->size() > limits_.rank) {
@@ -87,7 +87,7 @@ class ListReader {
                     .tensor = std::string(name_),
                     .found = std::to_string(items->size())});
     }
-    std::vector<std::int64_t> out;
+    Shape out;
     for (const json::Value& item : *items) out.push_back(number(item, what));
     return out;
   }

@@ -132,7 +132,7 @@ struct KernelTable {
   void (*choose_scale)(const Levels& levels, const SearchBlocks& blocks, const float* scales, std::size_t count,
                        std::uint8_t* best) noexcept;
 
-  // The same for a scale and a least value. run is at most kMaxMinRun.
+  // As search_affine, for a scale and a least value. run is at most kMaxMinRun.
   void (*search_min)(const MinSearch& how, const SearchBlocks& blocks, float* scale, float* min) noexcept;
   // errors[k * rows + r]: the (weighted) squared error of run r in codes q of candidate k, clamp(rne((x - min) /
   // scale)) or the nearest level, each standing for scale * q + min. run is at most kMaxMinRun.

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 
+#include "src/batch_limits.hpp"
 #include "src/metadata.hpp"
 #include "src/resume.hpp"
 #include "src/reuse.hpp"
@@ -13,10 +14,6 @@
 namespace mq {
 namespace {
 
-// Steps that run together: their results are held until all are done, so this bounds memory, not the model.
-constexpr std::int64_t kMaxBatchTiles = 4096;
-constexpr std::size_t kMaxBatchSteps = 1024;
-constexpr std::int64_t kMaxBatchState = 8 << 20;
 constexpr double kWarnBelowDb = 10;
 
 // Scratch of the workers: as many as have ever worked at once.
@@ -206,7 +203,7 @@ Report convert(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter&
     throw;
   }
   if (plan.recipe.task == Recipe::Task::Quantize) {
-    writer.add_text(kReportName, quantization_metadata(plan, report));
+    writer.add_text(kReportName, metadata_pieces(plan, report));
   }
   writer.complete();
   // The last moment at which nothing has to be taken back.

@@ -46,7 +46,7 @@ std::vector<Group> heaviest_groups(const Plan& plan) {
     const TensorInfo& tensor = plan.source.tensors[step.inputs.front()].info;
     if (step.action == Step::Action::Drop || tensor.numel() == 0) continue;
     std::string key(to_string(tensor.dtype));
-    if (step.action == Step::Action::Encode) key += ' ' + to_string(step.spec);
+    if (step.action == Step::Action::Encode) key += ' ' + to_string(*step.spec);
     Group& group = groups[key];
     group.input_bytes += step.input_bytes;
     if (!group.largest || step.input_bytes > group.largest->input_bytes) group.largest = &step;
@@ -61,11 +61,12 @@ std::vector<Group> heaviest_groups(const Plan& plan) {
 
 // A plan for one weight of the step's kind: as wide, and as high as a probe may be.
 Plan probe_plan(const Plan& plan, const Step& step, const Checkpoint& checkpoint) {
-  Recipe recipe{.scheme = step.spec};
+  Recipe recipe;
+  if (step.spec) recipe.scheme = *step.spec;
   recipe.min_numel = 0;
   recipe.allow_nan = plan.recipe.allow_nan;
   recipe.sha256 = plan.recipe.sha256;
-  recipe.scale_dtype = step.spec.scale_dtype;
+  recipe.scale_dtype = recipe.scheme.scale_dtype;
   if (step.quantizes()) recipe.dialect = step.dialect;
   if (step.action == Step::Action::Copy) recipe.exclude = {"*"};
   return make_plan(describe(checkpoint, Recognise::Nothing), recipe);

@@ -10,6 +10,8 @@
 #include <variant>
 #include <vector>
 
+#include "mq/shared.hpp"
+
 namespace mq::json {
 
 class Value;
@@ -29,6 +31,7 @@ class Value {
   Value(const char* value) : data_(std::string(value)) {}
   Value(std::string value) : data_(std::move(value)) {}
   Value(std::string_view value) : data_(std::string(value)) {}
+  Value(const SharedString& value) : data_(value.str()) {}
   Value(Array value) : data_(std::move(value)) {}
   Value(Object value) : data_(std::move(value)) {}
   // NOLINTEND(google-explicit-constructor)

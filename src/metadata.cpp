@@ -72,9 +72,9 @@ json::Value step_value(const Plan& plan, const Step& step, const StepReport& rep
   out.set("reason", step.reason);
   out.set("dtype", to_string(input.dtype));
   out.set("shape", shape_value(input.shape));
-  if (step.action == Step::Action::Encode) out.set("spec", to_string(step.spec));
+  if (step.action == Step::Action::Encode) out.set("spec", to_string(*step.spec));
   if (step.quantizes()) {
-    out.set("scale_dtype", to_string(*step.spec.scale_dtype));
+    out.set("scale_dtype", to_string(*step.spec->scale_dtype));
     out.set("search", search_value(plan, step));
     out.set("bits_per_weight", step.bits_per_weight);
     json::Value error = to_json(report.error);
@@ -103,23 +103,35 @@ json::Value digest_rule(const Plan& plan) {
 
 }  // namespace
 
-std::string quantization_metadata(const Plan& plan, const Report& report) {
+std::string metadata_head(const Plan& plan, const ErrorStats& total) {
   json::Value out;
   out.set("schema_version", kMetadataSchema);
   out.set("tool", "mono-quant");
   out.set("tool_version", kVersion);
   out.set("recipe", to_json(plan.recipe));
   out.set("digests", digest_rule(plan));
-  if (report.total.numel > 0) out.set("total_error", to_json(report.total));
-  // A line for each tensor, printed as it is made: a tree of a million of them would take gigabytes.
+  if (total.numel > 0) out.set("total_error", to_json(total));
   std::string text = json::dump(out);
   text.erase(text.rfind('\n'));
-  text += ",\n  \"tensors\": [";
-  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
-    text += i == 0 ? "\n    " : ",\n    ";
-    text += json::dump(step_value(plan, plan.steps[i], report.steps[i]), -1);
-  }
-  return text + "\n  ]\n}\n";
+  return text + ",\n  \"tensors\": [";
+}
+
+std::string metadata_entry(const Plan& plan, std::size_t index, const StepReport& report) {
+  return (index == 0 ? "\n    " : ",\n    ") + json::dump(step_value(plan, plan.steps[index], report), -1);
+}
+
+TextPieces metadata_pieces(const Plan& plan, const Report& report) {
+  return [&plan, &report](const std::function<void(std::string_view)>& take) {
+    take(metadata_head(plan, report.total));
+    for (std::size_t i = 0; i < plan.steps.size(); ++i) take(metadata_entry(plan, i, report.steps[i]));
+    take(kMetadataTail);
+  };
+}
+
+std::string quantization_metadata(const Plan& plan, const Report& report) {
+  std::string text;
+  metadata_pieces(plan, report)([&](std::string_view piece) { text += piece; });
+  return text;
 }
 
 }  // namespace mq

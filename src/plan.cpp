@@ -1,5 +1,7 @@
 #include "mq/plan.hpp"
 
+#include <algorithm>
+#include <compare>
 #include <unordered_map>
 
 #include "mq/estimate.hpp"
@@ -15,37 +17,59 @@ namespace {
 // Lays out the stored tensors of a step and adds up its figures.
 class OutputMaker {
  public:
-  OutputMaker(Plan& plan, const Analysis& analysis) : plan_(plan), analysis_(analysis) {}
+  OutputMaker(Plan& plan, const Analysis& analysis) : plan_(plan), analysis_(analysis) {
+    // As many outputs as can be foreseen: an encoded weight has three in most cases.
+    std::size_t outputs = 0;
+    for (const Step& step : plan.steps) outputs += step.quantizes() ? 3 : 1;
+    plan.layout.tensors.reserve(outputs);
+    owners_.reserve(outputs);
+  }
 
   void add(Step& step) {
     const LogicalTensor& tensor = plan_.source.tensors[step.inputs.front()];
     step.input_bytes = tensor.stored_bytes;
     plan_.input_bytes += step.input_bytes;
     if (step.action == Step::Action::Drop) return;
-    const std::string file = output_file(plan_.recipe, tensor.info.file);
+    if (tensor.info.file != input_file_ || &tensor == plan_.source.tensors.data()) {
+      input_file_ = tensor.info.file;
+      file_ = output_file(plan_.recipe, tensor.info.file);
+    }
     if (step.action == Step::Action::Copy) {
       TensorInfo info = tensor.info;
-      info.file = file;
+      info.file = file_;
       info.storage = 0;
       add_output(step, std::move(info));
     } else {
-      add_encoded(step, file);
+      add_encoded(step);
     }
     const std::int64_t numel = tensor.info.numel();
     step.bits_per_weight = numel > 0 ? 8.0 * static_cast<double>(step.output_bytes) / static_cast<double>(numel) : 0;
     plan_.output_bytes += step.output_bytes;
   }
 
+  // Throws: Usage if two steps want one name.
+  void require_unique_names() && {
+    // By sorting: hostile names can make a hash table slow.
+    std::ranges::sort(owners_);
+    const auto twice = std::ranges::adjacent_find(owners_, {}, &Owner::name);
+    if (twice == owners_.end()) return;
+    const auto from = [&](const Owner& owner) { return "one from " + printable(plan_.steps[owner.step].id); };
+    throw Error({.code = ErrorCode::Usage,
+                 .message = "two tensors of the output would have the same name",
+                 .tensor = std::string(twice->name),
+                 .found = from(twice[0]) + ", " + from(twice[1])});
+  }
+
  private:
-  void add_encoded(Step& step, const std::string& file) {
+  void add_encoded(Step& step) {
     const Dialect& dialect = dialect_named(step.dialect);
     try {
       const DialectRequest request =
-          make_request(dialect, step.id, encoded_shape(step, plan_.source), step.leading_dims, file, step.spec);
+          make_request(dialect, step.id, encoded_shape(step, plan_.source), step.leading_dims, file_, *step.spec);
       std::vector<StoredOutput> outputs = dialect.outputs(request);
       choose_effort(step, plan_.source.tensors[step.inputs.front()], request, outputs, plan_.recipe, analysis_);
       for (StoredOutput& stored : outputs) add_output(step, std::move(stored.info));
-      step.state_bytes = codec_of(step.spec).state_bytes(request.codec);
+      step.state_bytes = codec_of(*step.spec).state_bytes(request.codec);
     } catch (const Error& problem) {
       if (!problem.details().tensor.empty()) throw;
       ErrorDetails details = problem.details();
@@ -55,21 +79,23 @@ class OutputMaker {
   }
 
   void add_output(Step& step, TensorInfo info) {
-    const auto [it, fresh] = owners_.emplace(info.name, step.id);
-    if (!fresh) {
-      throw Error({.code = ErrorCode::Usage,
-                   .message = "two tensors of the output would have the same name",
-                   .tensor = info.name,
-                   .found = "one from " + printable(it->second) + ", one from " + printable(step.id)});
-    }
     step.output_bytes += info.size_bytes();
+    owners_.push_back({info.name, static_cast<std::size_t>(&step - plan_.steps.data())});
     step.outputs.push_back(plan_.layout.tensors.size());
     plan_.layout.tensors.push_back(std::move(info));
   }
 
+  struct Owner {
+    std::string_view name;  // of the layout
+    std::size_t step;
+    auto operator<=>(const Owner&) const = default;
+  };
+
   Plan& plan_;
   const Analysis& analysis_;
-  std::unordered_map<std::string, std::string> owners_;
+  SharedString input_file_;  // of the step before
+  SharedString file_;        // what became of it
+  std::vector<Owner> owners_;
 };
 
 void add_notes(Plan& plan) {
@@ -91,12 +117,14 @@ void add_notes(Plan& plan) {
 
 }  // namespace
 
-Plan make_plan(const Source& source, const Recipe& recipe, const Analysis& analysis) {
+Plan make_plan(Source source, const Recipe& recipe, const Analysis& analysis) {
   require_sane_size(source, recipe.limits);
   if (recipe.format == kAutoFormat) throw Error(ErrorCode::Usage, "the recipe leaves the output's format open");
-  Plan plan{.recipe = recipe, .source = source, .steps = make_steps(source, recipe, analysis)};
+  Plan plan{.recipe = recipe, .source = std::move(source)};
+  plan.steps = make_steps(plan.source, recipe, analysis);
   OutputMaker maker(plan, analysis);
   for (Step& step : plan.steps) maker.add(step);
+  std::move(maker).require_unique_names();
   add_notes(plan);
   finish_layout(plan);
   plan.layout.later_bytes = report_bound_bytes(plan);

@@ -100,7 +100,7 @@ bool fused_sets_agree(const Plan& plan) {
       if (!step.id.ends_with(suffix)) continue;
       const bool attention = suffix != ".gate_proj.weight" && suffix != ".up_proj.weight";
       const std::string set = step.id.substr(0, step.id.size() - suffix.size()) + (attention ? ":qkv" : ":gate_up");
-      const std::string spec = step.quantizes() ? to_string(step.spec) : "keep";
+      const std::string spec = step.quantizes() ? to_string(*step.spec) : "keep";
       if (specs.emplace(set, spec).first->second != spec) return false;
     }
   }
@@ -115,7 +115,7 @@ std::vector<std::string> runtimes(Plan& plan) {
     // Runtimes replace their class Linear only.
     const bool linear = step.kind == TensorKind::Linear || step.kind == TensorKind::Head;
     const std::vector<std::string> able =
-        linear ? dialect_named(step.dialect).loads_in(step.spec) : std::vector<std::string>();
+        linear ? dialect_named(step.dialect).loads_in(*step.spec) : std::vector<std::string>();
     std::erase_if(common,
                   [&](const std::string& name) { return std::find(able.begin(), able.end(), name) == able.end(); });
   }

@@ -16,7 +16,7 @@ constexpr std::int64_t kMaxTotalBytes = std::int64_t{1} << 57;
 // compressed zeros and little else.
 constexpr std::int64_t kFreeBytes = std::int64_t{64} << 20;
 
-const std::string& largest(const Source& source) {
+const SharedString& largest(const Source& source) {
   const auto bytes = [](const LogicalTensor& tensor) { return tensor.info.size_bytes(); };
   return std::ranges::max_element(source.tensors, {}, bytes)->info.name;
 }

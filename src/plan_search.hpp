@@ -1,4 +1,4 @@
-// Which steps of a plan search for their scales, and whether their rows are at hand for that.
+// Which steps of a plan search for their scales.
 #pragma once
 
 #include <span>
@@ -7,13 +7,6 @@
 #include "src/dialects/dialect.hpp"
 
 namespace mq {
-
-// Rows of which a tile of the step begins at multiples.
-std::int64_t row_quantum(const Step& step, const LogicalTensor& tensor, std::span<const StoredOutput> outputs);
-
-// Whether the step meets the rows that it encodes in pieces: they are columns of the file, or too long.
-bool reads_cut_rows(const Step& step, const LogicalTensor& tensor, const BlockLayout& layout,
-                    std::span<const StoredOutput> outputs);
 
 // Sets the step's effort to the recipe's where a search can be made, and says why where it should but cannot.
 // Throws: Usage if there is no importance for a tensor that is searched, or it does not fit.

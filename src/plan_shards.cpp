@@ -42,7 +42,7 @@ class ShardMaker {
     const TensorInfo& first = plan_.layout.tensors[step.outputs.front()];
     std::int64_t header = 0;
     for (const std::size_t o : step.outputs) header += header_bytes(plan_.layout.tensors[o]);
-    const auto [open, fresh] = open_.try_emplace(most_ ? std::string() : first.file, shards_.size());
+    const auto [open, fresh] = open_.try_emplace(most_ ? std::string() : first.file.str(), shards_.size());
     if (fresh || !fits(shards_[open->second], step.output_bytes, header)) {
       open->second = shards_.size();
       shards_.push_back({.header = metadata_bytes_});
@@ -56,6 +56,7 @@ class ShardMaker {
   // Whether the files of the source are no longer what the output has.
   bool renames() const { return most_.has_value() || shards_.size() != open_.size(); }
 
+  std::size_t count() const { return shards_.size(); }
   std::string name_of(std::size_t shard) const {
     if (shards_.size() == 1) return "model.safetensors";
     std::array<char, 64> name{};
@@ -95,7 +96,9 @@ void assign_shards(Plan& plan) {
     for (const std::size_t o : step.outputs) shards[o] = shard;
   }
   if (!maker.renames()) return;
-  for (std::size_t o = 0; o < shards.size(); ++o) plan.layout.tensors[o].file = maker.name_of(shards[o]);
+  std::vector<SharedString> names(maker.count());
+  for (std::size_t i = 0; i < names.size(); ++i) names[i] = maker.name_of(i);
+  for (std::size_t o = 0; o < shards.size(); ++o) plan.layout.tensors[o].file = names[shards[o]];
 }
 
 }  // namespace mq

@@ -7,6 +7,7 @@
 #include "src/float_rows.hpp"
 #include "src/json.hpp"
 #include "src/kinds.hpp"
+#include "src/pool.hpp"
 #include "src/stored_spec.hpp"
 
 namespace mq {
@@ -82,9 +83,11 @@ class StepMaker {
   std::vector<Step> dequantize_steps() {
     const std::vector<TensorKind> kinds = classify(source_);
     std::vector<Step> steps;
+    steps.reserve(source_.tensors.size());
     for (std::size_t i = 0; i < source_.tensors.size(); ++i) {
       const LogicalTensor& tensor = source_.tensors[i];
-      Step step = start(i, kinds[i], tensor.spec ? "decoded from " + stored_spec_text(*tensor.spec) : "kept");
+      Step step =
+          start(i, kinds[i], reasons_.share(tensor.spec ? "decoded from " + stored_spec_text(*tensor.spec) : "kept"));
       require_decodable(tensor.info);
       const bool is_float = tensor.spec || is_readable_float(tensor.info.dtype);
       const DType target = recipe_.dtype && is_float ? *recipe_.dtype : tensor.info.dtype;
@@ -96,15 +99,17 @@ class StepMaker {
 
   std::vector<Step> copy_steps() {
     std::vector<Step> steps;
+    steps.reserve(source_.tensors.size());
+    const SharedString reason = "copied";
     for (std::size_t i = 0; i < source_.tensors.size(); ++i) {
       if (source_.tensors[i].spec) throw Error(ErrorCode::Internal, "a copy plan takes stored tensors only");
-      steps.push_back(start(i, TensorKind::Unknown, "copied"));
+      steps.push_back(start(i, TensorKind::Unknown, reason));
     }
     return steps;
   }
 
  private:
-  Step start(std::size_t index, TensorKind kind, std::string reason) const {
+  Step start(std::size_t index, TensorKind kind, SharedString reason) const {
     Step step{.id = source_.tensors[index].info.name, .inputs = {index}, .kind = kind, .reason = std::move(reason)};
     step.leading_dims = source_.tensors[index].leading_dims;
     return step;
@@ -112,19 +117,21 @@ class StepMaker {
 
   const LogicalTensor& input(const Step& step) const { return source_.tensors[step.inputs.front()]; }
 
-  void cast(Step& step, DType dtype) const {
+  void cast(Step& step, DType dtype) {
     step.action = Step::Action::Encode;
-    step.spec = cast_spec(dtype);
+    step.spec = specs_.share(cast_spec(dtype));
     step.dialect = "plain";
   }
 
-  void keep(Step& step) const {
+  void keep(Step& step) {
     const LogicalTensor& tensor = input(step);
     require_decodable(tensor.info);
     const bool is_float = tensor.spec || is_readable_float(tensor.info.dtype);
     const DType target = recipe_.keep && is_float ? *recipe_.keep : tensor.info.dtype;
     if (tensor.spec || target != tensor.info.dtype) cast(step, target);
-    if (target != tensor.info.dtype) step.reason += ", as " + std::string(to_string(target));
+    if (target != tensor.info.dtype) {
+      step.reason = reasons_.share(step.reason + ", as " + std::string(to_string(target)));
+    }
   }
 
   // The decision is to quantize.
@@ -138,16 +145,16 @@ class StepMaker {
     }
     const LogicalTensor& tensor = input(step);
     step.action = Step::Action::Encode;
-    step.dialect = recipe_.dialect;
+    const Dialect& dialect = dialect_named(recipe_.dialect);
+    step.dialect = dialect.name;
     if (step.kind == TensorKind::Conv1D) step.transforms = {Transform::Transpose};
     if (step.kind == TensorKind::Experts) step.leading_dims = 2;
     if (auto* channel = std::get_if<PerChannel>(&spec.granularity)) {
       if (step.kind == TensorKind::Conv1D || channel->axis == 0) *channel = channels_of(step.kind);
     }
     if (!fit_group(step, spec, decision.if_indivisible)) return;
-    const Dialect& dialect = dialect_named(step.dialect);
     spec.scale_dtype = decision.scale_dtype ? *decision.scale_dtype : dialect.scale_dtype(spec, tensor.info.dtype);
-    step.spec = spec;
+    step.spec = specs_.share(spec);
     if (const auto it = analysis_.ranges.find(step.id); it != analysis_.ranges.end()) step.range = it->second;
   }
 
@@ -158,7 +165,8 @@ class StepMaker {
     const std::int64_t cols = matrix_shape(encoded_shape(step, source_), step.leading_dims).cols;
     if (cols % group->group_size == 0) return true;
     if (if_indivisible == IfIndivisible::Channel) {
-      step.reason += ", by channel: " + std::to_string(group->group_size) + " does not divide " + std::to_string(cols);
+      step.reason = reasons_.share(step.reason + ", by channel: " + std::to_string(group->group_size) +
+                                   " does not divide " + std::to_string(cols));
       spec.granularity = channels_of(step.kind);
       return true;
     }
@@ -166,8 +174,9 @@ class StepMaker {
       indivisible_.add(step.id, cols, group->group_size);
       return false;
     }
-    Step kept = start(step.inputs.front(), step.kind,
-                      "kept: " + std::to_string(group->group_size) + " does not divide " + std::to_string(cols));
+    Step kept = start(
+        step.inputs.front(), step.kind,
+        reasons_.share("kept: " + std::to_string(group->group_size) + " does not divide " + std::to_string(cols)));
     keep(kept);
     step = std::move(kept);
     return false;
@@ -191,6 +200,8 @@ class StepMaker {
   const Recipe& recipe_;
   const Analysis& analysis_;
   Indivisible indivisible_;
+  Pool<SharedString> reasons_;
+  Pool<Shared<QuantSpec>> specs_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "src/float_rows.hpp"
 #include "src/kinds.hpp"
 #include "src/pattern.hpp"
+#include "src/pool.hpp"
 
 namespace mq {
 namespace {
@@ -17,7 +18,8 @@ constexpr double kMaxUnknownShare = 0.05;
 struct Selector {
   Pattern pattern;
   std::string option;
-  const Rule* rule = nullptr;  // that has the pattern, if one has
+  const Rule* rule = nullptr;   // that has the pattern, if one has
+  Shared<QuantSpec> spec = {};  // of the rule
   bool matched = false;
 
   bool matches(const LogicalTensor& tensor, TensorKind kind) {
@@ -58,12 +60,18 @@ std::string percent(double share) {
   return std::string(text, end) + " %";
 }
 
+// What tensors are decided about with: many get the same encoding for the same reason.
+struct Shares {
+  Shared<QuantSpec> scheme;
+  Pool<SharedString> reasons = {};
+};
+
 // What happens to a tensor that no pattern decides.
-Decision default_decision(const LogicalTensor& tensor, TensorKind kind, const Recipe& recipe) {
+Decision default_decision(const LogicalTensor& tensor, TensorKind kind, const Recipe& recipe, Shares& shares) {
   Decision decision{.kind = kind};
   if (recipe.scheme.codec == "float_cast" && is_readable_float(tensor.info.dtype)) {
-    decision.spec = recipe.scheme;
-    decision.reason = "cast";
+    decision.spec = shares.scheme;
+    decision.reason = shares.reasons.share("cast");
     return decision;
   }
   switch (kind) {
@@ -74,17 +82,17 @@ Decision default_decision(const LogicalTensor& tensor, TensorKind kind, const Re
     case TensorKind::Recurrent:
     case TensorKind::Experts:
       if (tensor.info.numel() < recipe.min_numel) {
-        decision.reason = "kept: below " + std::to_string(recipe.min_numel) + " elements";
+        decision.reason = shares.reasons.share("kept: below " + std::to_string(recipe.min_numel) + " elements");
       } else {
-        decision.spec = recipe.scheme;
-        decision.reason = to_string(kind);
+        decision.spec = shares.scheme;
+        decision.reason = shares.reasons.share(to_string(kind));
       }
       break;
     case TensorKind::NotFloat:
-      decision.reason = "kept: " + std::string(to_string(tensor.info.dtype));
+      decision.reason = shares.reasons.share("kept: " + std::string(to_string(tensor.info.dtype)));
       break;
     default:
-      decision.reason = "kept: " + std::string(to_string(kind));
+      decision.reason = shares.reasons.share("kept: " + std::string(to_string(kind)));
   }
   return decision;
 }
@@ -121,7 +129,11 @@ std::vector<Decision> select(const Source& source, const Recipe& recipe) {
   std::vector<Selector> include = selectors(recipe.include, "--include");
   std::vector<Selector> exclude = selectors(recipe.exclude, "--exclude");
   std::vector<Selector> rules;
-  for (const Rule& rule : recipe.rules) rules.push_back({Pattern(rule.pattern), "--rule", &rule});
+  for (const Rule& rule : recipe.rules) {
+    rules.push_back({Pattern(rule.pattern), "--rule", &rule});
+    if (rule.spec) rules.back().spec = *rule.spec;
+  }
+  Shares shares{.scheme = recipe.scheme};
 
   std::vector<Decision> decisions;
   decisions.reserve(kinds.size());
@@ -133,20 +145,21 @@ std::vector<Decision> select(const Source& source, const Recipe& recipe) {
     const Selector* wanted = first_match(only, tensor, kinds[i]);
     Decision decision{.kind = kinds[i]};
     if (excluded) {
-      decision.reason = "kept: --exclude " + excluded->pattern.text();
+      decision.reason = shares.reasons.share("kept: --exclude " + excluded->pattern.text());
     } else if (ruled) {
-      decision.spec = ruled->rule->spec;
-      decision.reason = (decision.spec ? "--rule " : "kept: --rule ") + ruled->pattern.text();
+      decision.spec = ruled->spec;
+      decision.reason = shares.reasons.share((decision.spec ? "--rule " : "kept: --rule ") + ruled->pattern.text());
     } else if (included) {
-      decision.spec = recipe.scheme;
-      decision.reason = "--include " + included->pattern.text();
+      decision.spec = shares.scheme;
+      decision.reason = shares.reasons.share("--include " + included->pattern.text());
     } else if (!only.empty() && !wanted) {
-      decision.reason = "kept: not in --only";
+      decision.reason = shares.reasons.share("kept: not in --only");
     } else {
-      decision = default_decision(tensor, kinds[i], recipe);
+      decision = default_decision(tensor, kinds[i], recipe, shares);
     }
     if (decision.spec && !is_readable_float(tensor.info.dtype)) {
-      decision.reason = "kept: " + std::string(to_string(tensor.info.dtype)) + " (although " + decision.reason + ")";
+      decision.reason = shares.reasons.share("kept: " + std::string(to_string(tensor.info.dtype)) + " (although " +
+                                             decision.reason + ")");
       decision.spec.reset();
     }
     const Rule* rule = ruled && !excluded ? ruled->rule : nullptr;

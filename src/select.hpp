@@ -11,8 +11,8 @@ namespace mq {
 
 struct Decision {
   TensorKind kind = TensorKind::Unknown;
-  std::optional<QuantSpec> spec;  // empty: keep
-  std::string reason;
+  Shared<QuantSpec> spec;  // null: keep
+  SharedString reason;
   // Of the rule that decided, else of the recipe.
   std::optional<DType> scale_dtype;
   IfIndivisible if_indivisible = IfIndivisible::Error;

@@ -7,6 +7,7 @@
 
 #include "src/dialects/dialect.hpp"
 #include "src/json.hpp"
+#include "src/pool.hpp"
 #include "src/saturating.hpp"
 
 namespace mq {
@@ -58,9 +59,12 @@ json::Value quantization_config(const Checkpoint& checkpoint, const std::string&
 
 // A stored tensor by itself. Blocks that hold their own scales are a quantized tensor of one part, whatever its name;
 // nothing tells of what float type it was.
-LogicalTensor stored_tensor(const TensorInfo& info, std::size_t index, Recognise recognise) {
+LogicalTensor stored_tensor(const TensorInfo& info, std::size_t index, Recognise recognise,
+                            Pool<Shared<QuantSpec>>& specs) {
   LogicalTensor tensor{.info = info};
-  if (recognise == Recognise::Quantized) tensor.spec = block_spec(info.dtype);
+  if (recognise == Recognise::Quantized) {
+    if (const std::optional<QuantSpec> spec = block_spec(info.dtype)) tensor.spec = specs.share(*spec);
+  }
   if (tensor.spec) {
     tensor.info.dtype = DType::Float32;
     tensor.dialect = kBlockDialect;
@@ -100,9 +104,11 @@ void add_tensors(const Checkpoint& checkpoint, std::vector<LogicalTensor> quanti
     for (const StoredPart& part : quantized[q].parts) owner[part.tensor] = q;
   }
   std::vector<bool> added(quantized.size(), false);
+  Pool<Shared<QuantSpec>> specs;
+  source.tensors.reserve(stored.size());
   for (std::size_t i = 0; i < stored.size(); ++i) {
     if (owner[i] == kNone) {
-      source.tensors.push_back(stored_tensor(stored[i], i, recognise));
+      source.tensors.push_back(stored_tensor(stored[i], i, recognise, specs));
       if (source.dialect == "plain") source.dialect = source.tensors.back().dialect;
     } else if (!added[owner[i]]) {
       added[owner[i]] = true;

@@ -12,6 +12,7 @@
 #include "src/dialects/dialect.hpp"
 #include "src/digest.hpp"
 #include "src/matrix_reader.hpp"
+#include "src/step_tiling.hpp"
 #include "src/tile_grid.hpp"
 
 namespace mq {
@@ -50,7 +51,7 @@ class StepRun {
   StepReport report() const;
 
  private:
-  void prepare_encode();
+  void prepare_encode(StepTiling tiling);
   void copy(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
   void encode(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
   void encode_band(const Tile& band, const Tile& tile, const float* x, WorkerScratch& scratch, ErrorStats& error,

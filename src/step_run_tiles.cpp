@@ -72,7 +72,7 @@ void StepRun::count(const EncodeCounts& counts) noexcept {
 
 void StepRun::observe(std::int64_t index, WorkerScratch& scratch) {
   for_each_band(grid_.tile(index), index, scratch, true,
-                [&](const Tile& band, const float* x) { count(codec_of(step_.spec).observe(*state_, band, x)); });
+                [&](const Tile& band, const float* x) { count(codec_of(*step_.spec).observe(*state_, band, x)); });
 }
 
 void StepRun::run(std::int64_t index, WorkerScratch& scratch) {
@@ -123,7 +123,7 @@ void StepRun::encode(const Tile& stored, std::int64_t index, WorkerScratch& scra
 
 void StepRun::encode_band(const Tile& band, const Tile& tile, const float* x, WorkerScratch& scratch, ErrorStats& error,
                           NonfiniteCounts& excluded) {
-  const Codec& codec = codec_of(step_.spec);
+  const Codec& codec = codec_of(*step_.spec);
   std::vector<std::span<std::byte>> spans(parts_.size());
   for (std::size_t p = 0; p < parts_.size(); ++p) {
     if (!parts_[p].tiled) continue;
@@ -189,10 +189,10 @@ void StepRun::write_part(std::size_t output, std::size_t part, const Tile& tile,
     writer_.write(index, tile.row, tile.rows, first_byte, row_bytes, data);
     return;
   }
-  const int bits = step_.spec.bits;
+  const int bits = step_.spec->bits;
   const std::int64_t word_rows = (tile.rows * bits + 31) / 32;
   words.resize(static_cast<std::size_t>(word_rows * row_bytes));
-  pack_down({reinterpret_cast<const std::uint8_t*>(data.data()), data.size()}, row_bytes, bits, step_.spec.qmin(),
+  pack_down({reinterpret_cast<const std::uint8_t*>(data.data()), data.size()}, row_bytes, bits, step_.spec->qmin(),
             words);
   writer_.write(index, tile.row * bits / 32, word_rows, 0, 4 * row_bytes, std::as_bytes(std::span(words)));
 }

@@ -105,7 +105,7 @@ std::optional<QuantizationReport> read_report(const Checkpoint& checkpoint) {
 void check_report(const QuantizationReport& report, const Source& source, std::vector<Finding>& findings) {
   std::set<std::string_view> found;
   for (const LogicalTensor& tensor : source.tensors) {
-    const std::string& name = tensor.info.name;
+    const SharedString& name = tensor.info.name;
     found.insert(name);
     const auto expected = report.tensors.find(name);
     if (expected == report.tensors.end()) {

@@ -33,7 +33,7 @@ void check_structure(const Source& source, std::vector<Finding>& findings) {
   if (source.dialect != "compressed_tensors") return;
   for (const LogicalTensor& tensor : source.tensors) {
     if (tensor.spec) continue;
-    const std::string& name = tensor.info.name;
+    const SharedString& name = tensor.info.name;
     if (const std::string_view weight = weight_of_part(name); !weight.empty()) {
       findings.push_back({Finding::Severity::Failure, name,
                           "is a left-over part of a quantized weight: " + std::string(weight) +

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,20 +19,21 @@
 #include "mq/contents.hpp"
 #include "mq/dtype.hpp"
 #include "mq/limits.hpp"
+#include "mq/shared.hpp"
 #include "mq/tensor.hpp"
 
 namespace mq {
 
 // One stored tensor.
 struct TensorInfo {
-  std::string name = {};
+  SharedString name = {};
   DType dtype = DType::Float32;
   Shape shape = {};
-  std::string file =
-      {};  // the file inside a multi-file checkpoint that holds it ("model-00001-of-00003.safetensors"), else empty
-  std::uint64_t storage =
-      0;  // tensors of one checkpoint with equal non-zero values share the same bytes (tied weights)
-  std::string layer_type = {};  // class of the layer that owns it, where the container knows ("Conv2d"), else empty
+  // The file inside a multi-file checkpoint that holds it ("model-00001-of-00003.safetensors"), else empty.
+  SharedString file = {};
+  // Tensors of one checkpoint with equal non-zero values share the same bytes (tied weights).
+  std::uint64_t storage = 0;
+  SharedString layer_type = {};  // class of the layer that owns it, where the container knows ("Conv2d"), else empty
 
   bool operator==(const TensorInfo&) const = default;
   std::int64_t numel() const { return mq::numel(shape); }
@@ -148,6 +150,10 @@ class PartialOutput {
   virtual void sync() = 0;
 };
 
+// Text that is made as it is written: calls its argument with one piece after the other. Every call of it gives the
+// same.
+using TextPieces = std::function<void(const std::function<void(std::string_view)>&)>;
+
 // Writes one checkpoint, whole or not at all: nothing exists under the final name before finish() has returned, and
 // destroying an unfinished writer leaves nothing behind, unless it was made to be resumed.
 class CheckpointWriter {
@@ -167,6 +173,12 @@ class CheckpointWriter {
   // A text file that goes with the weights but is known only after them: in a directory under this name, beside a
   // single file OUT as OUT.name. Published by finish together with the weights.
   virtual void add_text(std::string_view name, std::string content) = 0;
+  // The same for a text that is too long to be held.
+  virtual void add_text(std::string_view name, const TextPieces& pieces) {
+    std::string content;
+    pieces([&](std::string_view piece) { content += piece; });
+    add_text(name, std::move(content));
+  }
 
   // Checks that every byte was written and makes the data durable, unless asked not to. No final name is taken yet: the
   // last moment to give up. Nothing is written or added afterwards.

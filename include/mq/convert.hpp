@@ -22,10 +22,10 @@ struct Progress {
 };
 
 struct StepReport {
-  std::string id;
+  SharedString id;
   ErrorStats error;           // of quantized steps; numel 0 for others
   NonfiniteCounts nonfinite;  // of quantized steps, if Recipe::allow_nan
-  std::string digest;         // of the input's stored bytes: "xxh3-128:HEX" or "sha256:HEX", empty for dropped steps
+  SharedString digest;        // of the input's stored bytes: "xxh3-128:HEX" or "sha256:HEX", empty for dropped steps
 
   bool operator==(const StepReport&) const = default;
 };

@@ -13,6 +13,10 @@ namespace mq {
 // (Step::state_bytes). A generous bound, not a forecast: conversions of large models stay well below it.
 std::int64_t memory_bound_bytes(const Plan& plan, int threads);
 
+// Of that bound, what lists take: of tensors, about a kilobyte for each, and of the tiles of the largest one, a byte for
+// each kilobyte.
+std::int64_t listing_bound_bytes(const Plan& plan);
+
 // Bytes that quantization_metadata.json will have at most; its exact size depends on the digits of the errors measured.
 // 0 if the plan's task writes none.
 std::int64_t report_bound_bytes(const Plan& plan);

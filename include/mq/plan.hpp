@@ -23,7 +23,7 @@
 namespace mq {
 
 // What a tensor is in its model, found from name, shape and layer type.
-enum class TensorKind {
+enum class TensorKind : std::uint8_t {
   Linear,         // [out, in]
   Conv,           // [out, in/groups, ...]
   ConvTranspose,  // [in, out/groups, ...]: channels on axis 1
@@ -31,12 +31,12 @@ enum class TensorKind {
   Recurrent,      // LSTM and GRU weight_ih_l*, weight_hh_l*
   Experts,        // [experts, out, in]
   Embedding,
-  Head,           // output projection of a model
+  Head,  // output projection of a model
   Norm,
-  Router,         // gate of a mixture of experts
+  Router,  // gate of a mixture of experts
   Bias,
-  Vector,         // any other tensor of less than two dimensions
-  NotFloat,       // integers, booleans, complex numbers
+  Vector,    // any other tensor of less than two dimensions
+  NotFloat,  // integers, booleans, complex numbers
   Unknown,
 };
 std::string_view to_string(TensorKind kind) noexcept;
@@ -51,50 +51,50 @@ struct Analysis {
   bool operator==(const Analysis&) const = default;
 };
 
-enum class Transform { Transpose };
+enum class Transform : std::uint8_t { Transpose };
 
 // One unit of work: logical inputs, a chain of row transforms, an encoding, stored outputs.
 struct Step {
-  enum class Action { Copy, Encode, Drop };
+  enum class Action : std::uint8_t { Copy, Encode, Drop };
 
-  std::string id;                     // name of the logical tensor; unique in a plan
-  std::vector<std::size_t> inputs;    // into Source::tensors
-  std::vector<Transform> transforms;
+  SharedString id;                      // name of the logical tensor; unique in a plan
+  InlineVector<std::size_t, 1> inputs;  // into Source::tensors
+  InlineVector<Transform, 8> transforms;
   Action action = Action::Copy;
   TensorKind kind = TensorKind::Unknown;
-  std::string reason;                 // "linear", "kept: norm", "tied to model.embed_tokens.weight"
-  QuantSpec spec;                     // Encode: the encoding with its scale_dtype
-  Effort effort = Effort::Fast;       // Encode: how its scales are found
+  SharedString reason;                   // "linear", "kept: norm", "tied to model.embed_tokens.weight"
+  Shared<QuantSpec> spec;                // Encode: the encoding with its scale_dtype; else null
+  Effort effort = Effort::Fast;          // Encode: how its scales are found
   std::shared_ptr<const std::vector<float>> importance;  // Encode: if the search asks for it
-  std::optional<Range> range;         // Encode: range of all values, if the analysis had it
-  std::string dialect = "plain";      // Encode: names and packing of the outputs
-  int leading_dims = 1;               // dimensions that make up the rows
-  std::vector<std::size_t> outputs;   // into Plan::layout.tensors, in the order of the dialect's parts
+  std::optional<Range> range;            // Encode: range of all values, if the analysis had it
+  std::string_view dialect = "plain";    // Encode: names and packing of the outputs; static
+  int leading_dims = 1;                  // dimensions that make up the rows
+  InlineVector<std::size_t, 1> outputs;  // into Plan::layout.tensors, in the order of the dialect's parts
   std::int64_t input_bytes = 0;
   std::int64_t output_bytes = 0;
-  std::int64_t state_bytes = 0;       // memory beyond the buffers of a tile while the step runs
-  double bits_per_weight = 0;         // 8 * output_bytes / numel
+  std::int64_t state_bytes = 0;  // memory beyond the buffers of a tile while the step runs
+  double bits_per_weight = 0;    // 8 * output_bytes / numel
 
   // Whether the step changes values by quantization (Encode to something that is not a plain float type).
-  bool quantizes() const noexcept { return action == Action::Encode && spec.codec != "float_cast"; }
+  bool quantizes() const noexcept { return action == Action::Encode && spec->codec != "float_cast"; }
 };
 
 struct Plan {
   Recipe recipe;
   Source source;
-  std::vector<Step> steps;   // one for each logical tensor, in source order
-  Layout layout;             // the whole output but the report
+  std::vector<Step> steps;  // one for each logical tensor, in source order
+  Layout layout;            // the whole output but the report
   std::vector<LeftOut> left_out;
   std::vector<std::string> notes;     // ties, types changed, what a reader should know
   std::vector<std::string> loads_in;  // runtimes that read the output; empty: this library only
-  std::int64_t input_bytes = 0;   // tensor bytes
-  std::int64_t output_bytes = 0;  // tensor bytes
+  std::int64_t input_bytes = 0;       // tensor bytes
+  std::int64_t output_bytes = 0;      // tensor bytes
 };
 
 // Throws: Usage naming the tensor or pattern: a pattern that matches nothing, group sizes that do not divide (all such
 // tensors at once, with sizes that fit), unknown tensors above 5 % of all bytes, a combination that no dialect holds,
 // output names that collide, a format that is not chosen. Limit: tensors that claim far more bytes than the files that
 // hold them, names too long.
-Plan make_plan(const Source& source, const Recipe& recipe, const Analysis& analysis = {});
+Plan make_plan(Source source, const Recipe& recipe, const Analysis& analysis = {});
 
 }  // namespace mq

@@ -12,12 +12,13 @@
 #include "mq/checkpoint.hpp"
 #include "mq/quant_spec.hpp"
 #include "mq/quantize.hpp"
+#include "mq/shared.hpp"
 
 namespace mq {
 
 // Where one part of a logical tensor is stored.
 struct StoredPart {
-  std::string part;        // "codes", "scale", "zero_point"; "values" for a tensor that is not quantized
+  std::string_view part;   // "codes", "scale", "zero_point"; "values" for a tensor that is not quantized; static
   std::size_t tensor = 0;  // index into Checkpoint::tensors()
   bool packed = false;     // codes: a bit stream per row (mq/pack.hpp); zero points: packed down the rows
 
@@ -25,13 +26,13 @@ struct StoredPart {
 };
 
 struct LogicalTensor {
-  TensorInfo info;                 // name, type and shape of the float original; Float32 where the type is not known
-  std::optional<QuantSpec> spec;   // how it is stored, if quantized
-  std::string dialect = "plain";
-  int leading_dims = 1;            // dimensions that make up the rows of its matrix; the rest are the columns
-  bool transposed = false;         // stored as the transpose of the original ([in, out] originals stored [out, in])
-  std::vector<StoredPart> parts;
-  std::int64_t stored_bytes = 0;   // of all parts in the checkpoint
+  TensorInfo info;         // name, type and shape of the float original; Float32 where the type is not known
+  Shared<QuantSpec> spec;  // how it is stored, if quantized; else null
+  std::string_view dialect = "plain";  // static, as the names of all dialects
+  int leading_dims = 1;                // dimensions that make up the rows of its matrix; the rest are the columns
+  bool transposed = false;             // stored as the transpose of the original ([in, out] originals stored [out, in])
+  InlineVector<StoredPart, 1> parts;
+  std::int64_t stored_bytes = 0;  // of all parts in the checkpoint
 
   bool operator==(const LogicalTensor&) const = default;
 };
@@ -41,9 +42,9 @@ struct Source {
   Metadata metadata;
   std::vector<Asset> assets;
   std::vector<LeftOut> left_out;
-  std::string format;        // Checkpoint::format()
+  std::string format;             // Checkpoint::format()
   std::string dialect = "plain";  // of the quantized tensors; "plain" if there are none
-  std::string config;        // text of config.json, or of the configuration a single file carries; else empty
+  std::string config;             // text of config.json, or of the configuration a single file carries; else empty
   std::int64_t stored_bytes = 0;  // of all stored tensors; the largest number there is if they claim more
   std::optional<std::int64_t> file_bytes;  // of the files that hold them, if they are files
 };

@@ -1,5 +1,5 @@
-// Tensors in memory: Shape; Buffer (owned, writable); Tensor (immutable, shares its bytes); TensorView (borrowed for the
-// length of a call). All are contiguous and row-major. Copies of a Tensor may be used from different threads.
+// Tensors in memory: Shape; Buffer (owned, writable); Tensor (immutable, shares its bytes); TensorView (borrowed for
+// the length of a call). All are contiguous and row-major. Copies of a Tensor may be used from different threads.
 #pragma once
 
 #include <cstddef>
@@ -7,14 +7,14 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "mq/dtype.hpp"
 #include "mq/error.hpp"
+#include "mq/inline_vector.hpp"
 
 namespace mq {
 
-using Shape = std::vector<std::int64_t>;
+using Shape = InlineVector<std::int64_t, 3>;
 
 // Number of elements; 1 for a scalar (empty shape).
 // Throws: Corrupt on a negative dimension, Limit if the product of the non-zero dimensions exceeds 2^63 - 1.

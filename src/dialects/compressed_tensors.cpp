@@ -9,7 +9,7 @@ std::string_view format_of(const QuantSpec& spec) {
 }
 
 bool is_standard(const Step& step, DType original) {
-  const QuantSpec& spec = step.spec;
+  const QuantSpec& spec = *step.spec;
   const auto* channel = std::get_if<PerChannel>(&spec.granularity);
   return spec.element != DType::UInt8 && spec.element != DType::Float8E5M2 && !(channel && channel->axis != 0) &&
          step.transforms.empty() && step.leading_dims == 1 && spec.scale_dtype == original;
@@ -65,10 +65,15 @@ void check(const DialectRequest& request) {
                  .hint = std::move(hint)});
   };
   if (spec.codec == "ggml") {
-    refuse("an integer or fp8 encoding", "ggml's blocks belong into GGUF, which is not written yet; int" +
-                                             std::to_string(spec.bits) + ":g32 is near");
+    refuse("an integer or fp8 encoding",
+           "ggml's blocks belong into GGUF, which is not written yet: mq::quantize() makes them "
+           "in memory; int" +
+               std::to_string(spec.bits) + ":g32 is near");
   }
-  if (spec.codec != "affine" && spec.codec != "fp8") refuse("an integer or fp8 encoding", "");
+  if (spec.codec != "affine" && spec.codec != "fp8") {
+    refuse("an integer or fp8 encoding",
+           "no layout of files that is written here holds it; mq::quantize() does, in memory");
+  }
   if (spec.activation && spec.element == DType::UInt8) {
     refuse("signed codes beside quantized activations", "use int" + std::to_string(spec.bits));
   }
@@ -87,13 +92,13 @@ void check(const DialectRequest& request) {
 
 std::vector<StoredOutput> outputs(const DialectRequest& request) {
   check(request);
-  const std::string& name = request.name;
+  const SharedString& name = request.name;
   const bool packed = request.codec.form == CodeForm::Packed;
   const int bits = request.codec.spec.bits;
   std::vector<StoredOutput> out;
   for (const PartInfo& part : codec_of(request.codec.spec).parts(request.codec)) {
     StoredOutput stored{.info = {.name = name, .dtype = part.dtype, .shape = request.shape, .file = request.file},
-                        .part = std::string(part.name)};
+                        .part = part.name};
     if (part.name == "codes" && packed) {
       stored.info.name = name + "_packed";
       stored.info.dtype = DType::Int32;

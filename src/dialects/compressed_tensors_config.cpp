@@ -59,8 +59,10 @@ std::vector<Group> groups_of(const Plan& plan) {
   std::vector<Group> groups;
   for (const Step& step : plan.steps) {
     if (!step.quantizes()) continue;
-    Group group{
-        weight_arguments(step.spec), activation_arguments(step.spec.activation), std::string(format_of(step.spec)), {}};
+    Group group{weight_arguments(*step.spec),
+                activation_arguments(step.spec->activation),
+                std::string(format_of(*step.spec)),
+                {}};
     const auto same = [&](const Group& g) {
       return g.weights == group.weights && g.activations == group.activations && g.format == group.format;
     };
@@ -110,7 +112,7 @@ json::Value extensions(const Plan& plan) {
     const TensorInfo& original = plan.source.tensors[step.inputs.front()].info;
     if (is_standard(step, original.dtype)) continue;
     json::Value entry;
-    entry.set("spec", to_string(step.spec));
+    entry.set("spec", to_string(*step.spec));
     entry.set("dtype", to_string(original.dtype));
     if (!step.transforms.empty()) entry.set("transposed", true);
     if (step.leading_dims != 1) entry.set("leading_dims", step.leading_dims);

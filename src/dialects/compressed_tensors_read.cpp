@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "src/dialects/compressed_tensors.hpp"
+#include "src/pool.hpp"
 #include "src/text_match.hpp"
 
 namespace mq::compressed_tensors {
@@ -171,7 +172,7 @@ class Finder {
     return shape;
   }
 
-  void apply_extension(const std::string& name, LogicalTensor& logical) const {
+  void apply_extension(const std::string& name, LogicalTensor& logical, QuantSpec& spec) const {
     const auto it = extensions_.find(name);
     if (it == extensions_.end()) return;
     const json::Value& entry = *it->second;
@@ -179,7 +180,7 @@ class Finder {
       const json::Value* value = entry.find(key);
       return value ? value->as_string() : nullptr;
     };
-    if (const std::string* text = string("spec")) logical.spec = parse_spec(*text);
+    if (const std::string* text = string("spec")) spec = parse_spec(*text);
     if (const std::string* text = string("dtype")) {
       if (const auto dtype = parse_dtype(*text)) logical.info.dtype = *dtype;
     }
@@ -189,7 +190,7 @@ class Finder {
     if (leading && leading->as_int()) logical.leading_dims = *leading->as_int() == 2 ? 2 : 1;
   }
 
-  LogicalTensor logical(const std::string& name, bool packed) const {
+  LogicalTensor logical(const std::string& name, bool packed) {
     const std::string module = name.ends_with(".weight") ? name.substr(0, name.size() - 7) : name;
     const Scheme* scheme = scheme_for(schemes_, module);
     if (!scheme) {
@@ -198,22 +199,24 @@ class Finder {
     }
     const std::size_t codes = *find(packed ? name + "_packed" : name);
     const std::size_t scale = *find(name + "_scale");
-    LogicalTensor out{.info = tensor(codes), .spec = scheme->spec, .dialect = "compressed_tensors"};
+    LogicalTensor out{.info = tensor(codes), .dialect = kCompressedTensors.name};
+    QuantSpec spec = scheme->spec;
     out.info.name = name;
     out.info.dtype = tensor(scale).dtype;
     out.info.storage = 0;
     if (packed) out.info.shape = read_shape(name);
     if (out.info.shape.size() == 3 && tensor(scale).shape.size() == 3) out.leading_dims = 2;
-    apply_extension(name, out);
-    out.spec->scale_dtype = tensor(scale).dtype;
-    const bool asymmetric = out.spec->mapping == Mapping::Asymmetric;
+    apply_extension(name, out, spec);
+    spec.scale_dtype = tensor(scale).dtype;
+    out.spec = specs_.share(spec);
+    const bool asymmetric = spec.mapping == Mapping::Asymmetric;
     const auto zero_point = find(name + "_zero_point");
     if (asymmetric != zero_point.has_value()) {
       corrupt(checkpoint_, name, "zero points against the quantization config",
               asymmetric ? name + "_zero_point" : "no zero points (symmetric)", zero_point ? "zero points" : "none");
     }
     out.parts = {{"codes", codes, packed}, {"scale", scale, false}};
-    const bool down = packed && !std::holds_alternative<PerTensor>(out.spec->granularity);
+    const bool down = packed && !std::holds_alternative<PerTensor>(spec.granularity);
     if (zero_point) out.parts.push_back({"zero_point", *zero_point, down});
     check_parts(out, packed);
     if (packed) out.parts.push_back({"shape", *find(name + "_shape"), false});
@@ -258,7 +261,8 @@ class Finder {
   const Checkpoint& checkpoint_;
   std::vector<Scheme> schemes_;
   const json::Value* own_;
-  std::unordered_map<std::string, std::size_t> index_;
+  std::unordered_map<std::string_view, std::size_t> index_;  // of the checkpoint's names
+  Pool<Shared<QuantSpec>> specs_;
   std::unordered_map<std::string, const json::Value*> extensions_;
 };
 

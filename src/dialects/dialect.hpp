@@ -19,16 +19,16 @@ namespace mq {
 // One stored tensor of an encoded logical tensor.
 struct StoredOutput {
   TensorInfo info;
-  std::string part;                    // the codec's part it holds; empty for a constant
-  bool packed_down = false;            // zero points packed down the rows (pack.hpp: pack_down)
-  std::vector<std::int64_t> constant;  // values of a constant (Int64)
+  std::string_view part;     // the codec's part it holds, static; empty for a constant
+  bool packed_down = false;  // zero points packed down the rows (pack.hpp: pack_down)
+  Shape constant;            // values of a constant (Int64)
 };
 
 struct DialectRequest {
-  std::string name;    // of the logical tensor
-  Shape shape;         // as stored: after a transpose
+  SharedString name;  // of the logical tensor
+  Shape shape;        // as stored: after a transpose
   int leading_dims = 1;
-  std::string file;    // shard
+  SharedString file;  // shard
   CodecRequest codec;
 };
 
@@ -59,7 +59,7 @@ std::span<const Dialect* const> all_dialects() noexcept;
 const Dialect& dialect_named(std::string_view name);
 
 // The request that outputs() and the codec see for a tensor; shape is the stored one. Pure.
-DialectRequest make_request(const Dialect& dialect, std::string name, Shape shape, int leading_dims, std::string file,
+DialectRequest make_request(const Dialect& dialect, SharedString name, Shape shape, int leading_dims, SharedString file,
                             const QuantSpec& spec);
 
 }  // namespace mq

@@ -26,7 +26,7 @@ const Dialect& dialect_named(std::string_view name) {
   throw Error({.code = ErrorCode::Usage, .message = "unknown dialect '" + printable(name) + "'", .expected = names});
 }
 
-DialectRequest make_request(const Dialect& dialect, std::string name, Shape shape, int leading_dims, std::string file,
+DialectRequest make_request(const Dialect& dialect, SharedString name, Shape shape, int leading_dims, SharedString file,
                             const QuantSpec& spec) {
   const BlockLayout layout = make_block_layout(shape, matrix_shape(shape, leading_dims), spec.granularity);
   return {.name = std::move(name),

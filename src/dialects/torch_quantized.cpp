@@ -4,6 +4,8 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "src/pool.hpp"
+
 namespace mq {
 namespace {
 
@@ -28,6 +30,7 @@ std::optional<std::vector<LogicalTensor>> recognise(const Checkpoint& checkpoint
   const auto tensors = checkpoint.tensors();
   for (std::size_t i = 0; i < tensors.size(); ++i) index.emplace(tensors[i].name, i);
   std::vector<LogicalTensor> found;
+  Pool<Shared<QuantSpec>> specs;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const TensorInfo& scale = tensors[i];
     if (!scale.name.ends_with(kScale)) continue;
@@ -43,15 +46,15 @@ std::optional<std::vector<LogicalTensor>> recognise(const Checkpoint& checkpoint
     const std::optional<Granularity> granularity = granularity_of(stored.shape, scale.shape);
     // Integers of 32 bits and zero points that are floats stay plain tensors: no encoding here has them.
     if (!codes_fit || !params_fit || !granularity) continue;
-    LogicalTensor logical{.info = stored, .dialect = std::string(kTorchQuantized.name)};
+    LogicalTensor logical{.info = stored, .dialect = kTorchQuantized.name};
     logical.info.dtype = DType::Float32;
     logical.info.storage = 0;
-    logical.spec = QuantSpec{.codec = "affine",
-                             .element = stored.dtype,
-                             .bits = 8,
-                             .granularity = *granularity,
-                             .mapping = Mapping::Asymmetric,
-                             .scale_dtype = DType::Float32};
+    logical.spec = specs.share(QuantSpec{.codec = "affine",
+                                         .element = stored.dtype,
+                                         .bits = 8,
+                                         .granularity = *granularity,
+                                         .mapping = Mapping::Asymmetric,
+                                         .scale_dtype = DType::Float32});
     logical.parts = {{"codes", codes->second, false}, {"scale", i, false}, {"zero_point", zero->second, false}};
     found.push_back(std::move(logical));
   }

@@ -45,8 +45,10 @@ MemoryCheckpoint one(Shape shape, const std::string& name = "a.weight", std::uin
 std::vector<std::string> all_scheme_texts() {
   std::vector<std::string> texts;
   for (const SchemeInfo& scheme : schemes()) {
-    // No container that is written holds blocks of codes and scales together.
-    if (!is_quantized_block(scheme.spec.element)) texts.emplace_back(scheme.name);
+    // The others have no layout of files.
+    if (scheme.spec.codec == "affine" || scheme.spec.codec == "fp8" || scheme.spec.codec == "float_cast") {
+      texts.emplace_back(scheme.name);
+    }
   }
   for (const char* extra :
        {"int8:tensor", "int8:tensor:asym", "int8:asym", "int4:g32:asym", "int4:channel", "int3:g32", "int5:asym",
@@ -69,7 +71,7 @@ TEST_CASE("what is written reads back as the codes, scales and zero points that 
     const Step& step = result.plan.steps[0];
     const MemoryCheckpoint written = result.writer.checkpoint();
     if (!step.quantizes()) continue;
-    const QuantizedTensor expected = quantize(original.view(), step.spec, SearchOptions{.effort = step.effort});
+    const QuantizedTensor expected = quantize(original.view(), *step.spec, SearchOptions{.effort = step.effort});
     const QuantizedTensor loaded = load_quantized(written, "a.weight");
     CHECK(loaded.shape() == expected.shape());
     CHECK(loaded.qparams() == expected.qparams());
@@ -92,7 +94,7 @@ TEST_CASE("dequantized output equals dequantize() of the tensor in memory, and t
     CHECK(plain.tensors()[0].name == "a.weight");
     CHECK(plain.tensors()[0].dtype == DType::Float32);
     const Tensor values = plain.read(0);
-    const Tensor expected = dequantize(quantize(c.read(0).view(), result.plan.steps[0].spec, SearchOptions{}));
+    const Tensor expected = dequantize(quantize(c.read(0).view(), *result.plan.steps[0].spec, SearchOptions{}));
     CHECK(std::equal(values.bytes().begin(), values.bytes().end(), expected.bytes().begin(), expected.bytes().end()));
     const Comparison comparison = compare(c, quantized, serial_executor());
     CHECK(comparison.total.sqnr_db() == doctest::Approx(result.report.total.sqnr_db()).epsilon(1e-9));
@@ -126,7 +128,7 @@ TEST_CASE("rows longer than a tile are cut, and give the same bytes as quantize(
     REQUIRE(result.writer.every_byte_once());
     const MemoryCheckpoint written = result.writer.checkpoint();
     const QuantizedTensor loaded = load_quantized(written, "a.weight");
-    const QuantizedTensor expected = quantize(c.read(0).view(), result.plan.steps[0].spec);
+    const QuantizedTensor expected = quantize(c.read(0).view(), *result.plan.steps[0].spec);
     CHECK(loaded.qparams() == expected.qparams());
     CHECK(std::equal(loaded.codes().bytes().begin(), loaded.codes().bytes().end(), expected.codes().bytes().begin()));
   }
@@ -147,7 +149,7 @@ TEST_CASE("a GPT-2 projection is quantized along its inputs, stored transposed a
   }
   const Shape shape{288, 96};
   const QuantizedTensor expected =
-      quantize({DType::Float32, shape, std::as_bytes(std::span(transposed))}, result.plan.steps[0].spec);
+      quantize({DType::Float32, shape, std::as_bytes(std::span(transposed))}, *result.plan.steps[0].spec);
   CHECK(loaded.qparams() == expected.qparams());
   Recipe back;
   back.task = Recipe::Task::Dequantize;

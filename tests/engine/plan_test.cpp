@@ -80,9 +80,9 @@ TEST_CASE("kinds carry their axis: transposed convolutions on 1, GPT-2 projectio
   add(c, "attn.in_proj_weight", {96, 32});
   add(c, "conv.weight", {32, 16, 3});
   const Plan plan = make_plan(describe(c), recipe("int8"));
-  CHECK(to_string(step(plan, "up.deconv1.weight").spec) == "int8:channel=1:sym:narrow");
+  CHECK(to_string(*step(plan, "up.deconv1.weight").spec) == "int8:channel=1:sym:narrow");
   CHECK(step(plan, "h.0.attn.c_attn.weight").kind == TensorKind::Conv1D);
-  CHECK(step(plan, "h.0.mlp.c_fc.weight").transforms == std::vector{Transform::Transpose});
+  CHECK(step(plan, "h.0.mlp.c_fc.weight").transforms == InlineVector<Transform, 8>{Transform::Transpose});
   CHECK(step(plan, "rnn.weight_ih_l0").kind == TensorKind::Recurrent);
   CHECK(step(plan, "attn.in_proj_weight").kind == TensorKind::Linear);
   CHECK(step(plan, "conv.weight").kind == TensorKind::Conv);
@@ -105,8 +105,8 @@ TEST_CASE("precedence: exclude before the first matching rule before include bef
   r.include = {"kind:embedding", "*q_proj.weight"};
   const Plan plan = make_plan(describe(c), r);
   CHECK_FALSE(step(plan, "model.layers.0.mlp.up_proj.weight").quantizes());
-  CHECK(to_string(step(plan, "model.layers.0.self_attn.q_proj.weight").spec) == "int4:g32:sym:full");
-  CHECK(to_string(step(plan, "model.embed_tokens.weight").spec) == "int8:channel=0:sym:narrow");
+  CHECK(to_string(*step(plan, "model.layers.0.self_attn.q_proj.weight").spec) == "int4:g32:sym:full");
+  CHECK(to_string(*step(plan, "model.embed_tokens.weight").spec) == "int8:channel=0:sym:narrow");
 }
 
 TEST_CASE("a rule may keep, and only restricts") {
@@ -160,7 +160,7 @@ TEST_CASE("a group size that does not divide lists all tensors with the sizes th
   r.if_indivisible = IfIndivisible::Keep;
   CHECK(step(make_plan(source, r), "a.weight").reason == "kept: 128 does not divide 96");
   r.if_indivisible = IfIndivisible::Channel;
-  CHECK(to_string(step(make_plan(source, r), "a.weight").spec) == "int4:channel=0:sym:full");
+  CHECK(to_string(*step(make_plan(source, r), "a.weight").spec) == "int4:channel=0:sym:full");
 }
 
 TEST_CASE("large float tensors of no known kind are an error above 5 % of the bytes unless allowed") {
@@ -195,12 +195,12 @@ TEST_CASE("fp16 casts every float tensor, and --keep the ones that are not quant
   for (const Step& s : cast.steps) {
     if (s.id == "steps") continue;
     CHECK(s.action == Step::Action::Encode);
-    CHECK(s.spec.element == DType::Float16);
+    CHECK(s.spec->element == DType::Float16);
   }
   Recipe r = recipe("int8");
   r.keep = DType::BFloat16;
   const Plan kept = make_plan(describe(c), r);
-  CHECK(step(kept, "lm_head.weight").spec.element == DType::BFloat16);
+  CHECK(step(kept, "lm_head.weight").spec->element == DType::BFloat16);
   CHECK(step(kept, "steps").action == Step::Action::Copy);
 }
 

@@ -212,10 +212,10 @@ TEST_CASE(
                           .scale_dtype = DType::BFloat16,
                           .if_indivisible = IfIndivisible::Channel});
   const Plan plan = make_plan(describe(c), recipe);
-  CHECK(to_string(plan.steps[0].spec) == "int4:channel=0:sym:full");
-  CHECK(plan.steps[0].spec.scale_dtype == DType::BFloat16);
-  CHECK(to_string(plan.steps[1].spec) == "int8:channel=0:sym:narrow");
-  CHECK(plan.steps[1].spec.scale_dtype == DType::Float32);
+  CHECK(to_string(*plan.steps[0].spec) == "int4:channel=0:sym:full");
+  CHECK(plan.steps[0].spec->scale_dtype == DType::BFloat16);
+  CHECK(to_string(*plan.steps[1].spec) == "int8:channel=0:sym:narrow");
+  CHECK(plan.steps[1].spec->scale_dtype == DType::Float32);
 }
 
 TEST_CASE("a plan is not made while the format of the output is open") {

@@ -152,10 +152,26 @@ TEST_CASE("a reader that goes away is an error of writing, not a silent death") 
 TEST_CASE("schemes lists every encoding with bits per weight and who loads it") {
   const Outcome outcome = run_tool({"schemes"});
   CHECK(outcome.exit_code == 0);
-  for (const char* part : {"int8 ", "int2 ", "uint4", "fp8_e4m3", "bf16", "8.004", "4.125", "vLLM", "mq only"}) {
+  for (const char* part : {"int8 ", "int2 ", "uint4", "fp8_e4m3", "bf16", "8.004", "4.125", "vLLM", "mq only", "nf4", "no file yet"}) {
     CAPTURE(part);
     CHECK(contains(outcome.out, part));
   }
   const json::Value value = parse_output(run_tool({"schemes", "--json"}));
   CHECK(at(value, {"schemes"}).as_array()->size() > 10);
+  for (const json::Value& row : *at(value, {"schemes"}).as_array()) {
+    const bool in_memory_only = *row.find("name")->as_string() == "nvfp4";
+    if (in_memory_only) CHECK_FALSE(*row.find("written")->as_bool());
+  }
+}
+
+TEST_CASE("an encoding that no layout of files holds is refused before anything is read") {
+  const TempDir dir;
+  const Outcome outcome = run_tool({"quantize", kCnn, (dir / "out.safetensors").string(), "--scheme", "nf4:channel"});
+  CHECK(outcome.exit_code == 2);
+  CHECK(is_one_error_line(outcome.err));
+  for (const char* part : {"conv", "nf4:channel", "an integer or fp8 encoding", "mq::quantize()"}) {
+    CAPTURE(part);
+    CHECK(contains(outcome.err, part));
+  }
+  CHECK(names_in(dir.path()).empty());
 }

@@ -32,7 +32,8 @@ void add_output_options(CLI::App& app, Options& options) {
            options.dry_run);
   add_layout_options(app, options);
   add_value(app, kGeneral, "--max-memory", "SIZE",
-            "stay below this much memory, as in 256MiB, with fewer threads if need be, or say what needs more",
+            "stay below this much memory, with fewer threads if need be, or say what needs more (default: 256MiB and "
+            "1 kB or so for each tensor)",
             [&](const std::string& text) { options.max_memory = parse_bytes("--max-memory", text); });
   add_flag(app, kOutput, "--resume",
            "keep what is done in OUT.partial if the run ends early, however it ends, and go on with what is there",

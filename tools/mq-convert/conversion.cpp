@@ -20,7 +20,7 @@ Conversion plan_conversion(const Options& options) {
   Recipe recipe = options.recipe;
   recipe.format = target.format;
   const bool copies = recipe.task == Recipe::Task::Copy;
-  const Source source = describe(*conversion.input, copies ? Recognise::Nothing : Recognise::Quantized);
+  Source source = describe(*conversion.input, copies ? Recognise::Nothing : Recognise::Quantized);
   Analysis analysis;
   if (recipe.objective == Objective::Importance) {
     if (options.importance.empty()) {
@@ -28,15 +28,21 @@ Conversion plan_conversion(const Options& options) {
     }
     add_importance(analysis, *open_checkpoint(options.importance));
   }
-  conversion.plan = make_plan(source, recipe, analysis);
+  conversion.plan = make_plan(std::move(source), recipe, analysis);
   conversion.cost = cost_of(conversion.plan, target, options.threads);
   return conversion;
 }
 
-void keep_to_memory(Conversion& conversion, std::int64_t most_bytes) {
+void keep_to_memory(Conversion& conversion, std::optional<std::int64_t> limit_bytes) {
+  const std::int64_t most_bytes =
+      limit_bytes ? *limit_bytes : kDefaultMemoryBytes + listing_bound_bytes(conversion.plan);
   Cost& cost = conversion.cost;
-  while (cost.memory_bytes > most_bytes && cost.threads > 1) {
-    cost.memory_bytes = memory_bound_bytes(conversion.plan, --cost.threads);
+  if (cost.memory_bytes > most_bytes && cost.threads > 1) {
+    // Each thread takes the same.
+    const std::int64_t one = memory_bound_bytes(conversion.plan, 1);
+    const std::int64_t more = std::max<std::int64_t>((cost.memory_bytes - one) / (cost.threads - 1), 1);
+    cost.threads = static_cast<int>(std::max<std::int64_t>((most_bytes - one) / more, 0)) + 1;
+    cost.memory_bytes = memory_bound_bytes(conversion.plan, cost.threads);
   }
   if (cost.memory_bytes <= most_bytes) return;
   const auto largest = std::ranges::max_element(conversion.plan.steps, {}, &Step::state_bytes);
@@ -44,8 +50,9 @@ void keep_to_memory(Conversion& conversion, std::int64_t most_bytes) {
   throw Error({.code = ErrorCode::Limit,
                .message = "the conversion may need more memory than it is given",
                .file = conversion.input->path().string(),
-               .tensor = named ? largest->id : std::string(),
-               .expected = "at most " + std::to_string(most_bytes) + " bytes (--max-memory)",
+               .tensor = named ? largest->id.str() : std::string(),
+               .expected = "at most " + std::to_string(most_bytes) + " bytes (--max-memory" +
+                           std::string(limit_bytes ? ")" : ", the default)"),
                .found = std::to_string(cost.memory_bytes)});
 }
 

@@ -1,7 +1,9 @@
 // A conversion up to the point where it begins to write: what every command that converts does first.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "mq/checkpoint.hpp"
 #include "mq/plan.hpp"
@@ -23,8 +25,11 @@ struct Conversion {
 // Throws: as open_checkpoint(), choose_target(), create_checkpoint() and make_plan().
 Conversion plan_conversion(const Options& options);
 
-// Takes as many threads as keep a conversion below so many bytes of memory.
+// What a conversion may take if nothing is said, beside its lists (mq::listing_bound_bytes).
+inline constexpr std::int64_t kDefaultMemoryBytes = std::int64_t{256} << 20;
+
+// Takes as many threads as keep a conversion below so many bytes of memory; without a number, below the default.
 // Throws: Limit, naming the tensor with the largest state if there is one, if it may need more with a single one.
-void keep_to_memory(Conversion& conversion, std::int64_t most_bytes);
+void keep_to_memory(Conversion& conversion, std::optional<std::int64_t> limit_bytes);
 
 }  // namespace mq::tool

@@ -68,7 +68,7 @@ void EventLog::step(const Step& step, const StepReport& report) {
   json::Value fields;
   fields.set("name", step.id);
   fields.set("action", action_of(step));
-  if (step.action == Step::Action::Encode) fields.set("spec", to_string(step.spec));
+  if (step.action == Step::Action::Encode) fields.set("spec", to_string(*step.spec));
   if (!report.digest.empty()) fields.set("digest", report.digest);
   if (step.quantizes()) {
     fields.set("sqnr_db", report.error.sqnr_db());

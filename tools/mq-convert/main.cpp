@@ -32,7 +32,7 @@ int run_conversion(const Options& options, Console& console) {
   EventLog& log = console.log();
   log.emit("start", start_event(options));
   Conversion conversion = plan_conversion(options);
-  if (options.max_memory) keep_to_memory(conversion, *options.max_memory);
+  keep_to_memory(conversion, options.max_memory);
   const Plan& plan = conversion.plan;
   console.show("input", InputSummary{*conversion.input});
   console.show("plan", PlanView{plan, conversion.cost.file_bytes});

@@ -31,9 +31,9 @@ std::string stored_as(const LogicalTensor& tensor) {
 std::string becomes(const Step& step) {
   if (step.action == Step::Action::Drop) return "-";
   if (step.action == Step::Action::Copy) return "";
-  if (!step.quantizes()) return std::string(to_string(step.spec.element));
-  std::string text = to_string(step.spec);
-  if (step.spec.scale_dtype) text += ", scales " + std::string(info(*step.spec.scale_dtype).short_name);
+  if (!step.quantizes()) return std::string(to_string(step.spec->element));
+  std::string text = to_string(*step.spec);
+  if (step.spec->scale_dtype) text += ", scales " + std::string(info(*step.spec->scale_dtype).short_name);
   return text;
 }
 
@@ -123,9 +123,9 @@ json::Value step_json(const Plan& plan, const Step& step) {
   value.set("action", step.quantizes() ? "quantize" : kActions[static_cast<int>(step.action)]);
   value.set("from", stored_as(tensor));
   if (step.quantizes()) {
-    value.set("to", to_string(step.spec));
+    value.set("to", to_string(*step.spec));
     value.set("effort", to_string(step.effort));
-    value.set("scale_dtype", step.spec.scale_dtype ? json::Value(to_string(*step.spec.scale_dtype)) : json::Value());
+    value.set("scale_dtype", step.spec->scale_dtype ? json::Value(to_string(*step.spec->scale_dtype)) : json::Value());
     value.set("bits_per_weight", step.bits_per_weight);
   } else if (step.action != Step::Action::Drop) {
     value.set("to", step.action == Step::Action::Copy ? stored_as(tensor) : becomes(step));

@@ -32,7 +32,7 @@ std::string error_table(const Result& result, bool all) {
   for (std::size_t i = 0; i < shown; ++i) {
     const Step& step = result.plan.steps[order[i]];
     const ErrorStats& error = result.report.steps[order[i]].error;
-    table.add({printable(step.id), to_string(step.spec), decibels(error.sqnr_db()), small_number(error.max_error),
+    table.add({printable(step.id), to_string(*step.spec), decibels(error.sqnr_db()), small_number(error.max_error),
                human_bytes(step.input_bytes), human_bytes(step.output_bytes)});
   }
   std::string text = '\n' + table.text();
@@ -131,7 +131,7 @@ json::Value to_json(const Result& result) {
   for (const std::size_t i : worst_first(result)) {
     json::Value value;
     value.set("name", result.plan.steps[i].id);
-    value.set("spec", to_string(result.plan.steps[i].spec));
+    value.set("spec", to_string(*result.plan.steps[i].spec));
     value.set("error", to_json(result.report.steps[i].error));
     value.set("nonfinite", to_json(result.report.steps[i].nonfinite));
     tensors.push_back(std::move(value));

@@ -77,7 +77,7 @@ std::string to_text(const Inspection& inspection, const Style&) {
   if (tensor.spec) {
     for (std::size_t i = 0; i < inspection.stored.size(); ++i) {
       const TensorInfo& part = inspection.stored[i];
-      text += line(i == 0 ? "parts" : "", tensor.parts[i].part + ": " + printable(part.name) + ", " +
+      text += line(i == 0 ? "parts" : "", std::string(tensor.parts[i].part) + ": " + printable(part.name) + ", " +
                                               std::string(to_string(part.dtype)) + " " + to_string(part.shape));
     }
   }

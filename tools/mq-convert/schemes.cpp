@@ -1,5 +1,6 @@
 #include "tools/mq-convert/schemes.hpp"
 
+#include "mq/error.hpp"
 #include "mq/plan.hpp"
 #include "mq/quant_spec.hpp"
 
@@ -15,24 +16,22 @@ std::vector<SchemeRow> list_schemes() {
   source.config = "{}";
   std::vector<SchemeRow> rows;
   for (const SchemeInfo& scheme : schemes()) {
-    // ggml's blocks, which no plan can hold before GGUF is written.
-    if (is_quantized_block(scheme.spec.element)) {
-      rows.push_back({.name = std::string(scheme.name),
-                      .spec = to_string(scheme.spec),
-                      .bits_per_weight = bits_per_weight(scheme.spec, weight.info.shape),
-                      .description = std::string(scheme.description),
-                      .written = false});
-      continue;
-    }
     Recipe recipe;
     recipe.scheme = scheme.spec;
     recipe.format = "hf_safetensors";
-    const Plan plan = make_plan(source, recipe);
-    rows.push_back({.name = std::string(scheme.name),
-                    .spec = to_string(scheme.spec),
-                    .bits_per_weight = plan.steps.front().bits_per_weight,
-                    .description = std::string(scheme.description),
-                    .loads_in = plan.loads_in});
+    SchemeRow row{.name = std::string(scheme.name),
+                  .spec = to_string(scheme.spec),
+                  .bits_per_weight = bits_per_weight(scheme.spec, weight.info.shape),
+                  .description = std::string(scheme.description)};
+    try {
+      const Plan plan = make_plan(source, recipe);
+      row.bits_per_weight = plan.steps.front().bits_per_weight;
+      row.loads_in = plan.loads_in;
+      row.written = true;
+    } catch (const Error& refusal) {
+      if (refusal.code() != ErrorCode::Usage) throw;
+    }
+    rows.push_back(std::move(row));
   }
   return rows;
 }
