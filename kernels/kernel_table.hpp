@@ -69,13 +69,35 @@ struct AffineSearch {
 };
 constexpr std::uint32_t kMaxSearchCandidates = 32;
 
+// How to search for a scale and a least value, y = scale * q + min with q in 0..code_max (kernels/search_min.hpp).
+struct MinSearch {
+  float code_max;
+  bool min_below_zero;  // min may not be positive
+  // Inverse scales to try: equal steps from shrink times the one that clips nothing to grow times it.
+  float shrink;
+  float grow;
+  std::uint32_t candidates;  // at least 2
+  std::uint32_t refinements;
+};
+
+// Parameters to choose from: candidate k of run r is element k * rows + r.
+struct Candidates {
+  const Levels* levels;  // what codes stand for; null: whole numbers from code_min to code_max
+  const float* scale;
+  const float* min;  // null: 0
+  std::size_t count;
+  float code_min;
+  float code_max;
+};
+constexpr std::size_t kMaxMinRun = 64;
+
 // Blocks to search: `rows` runs of `run` elements.
 struct SearchBlocks {
   const float* x;        // elements that are not finite count as 0
   const float* weights;  // of the squared errors, one for each element of x; finite, not negative; or null: all alike
   std::size_t rows;
   std::size_t run;
-  const Range* ranges;  // of the runs
+  const Range* ranges;  // of the runs; for search_affine only
 };
 
 struct KernelTable {
@@ -109,6 +131,12 @@ struct KernelTable {
   // least (weighted) squared error with codes of these levels.
   void (*choose_scale)(const Levels& levels, const SearchBlocks& blocks, const float* scales, std::size_t count,
                        std::uint8_t* best) noexcept;
+
+  // As search_affine, for a scale and a least value. run is at most kMaxMinRun.
+  void (*search_min)(const MinSearch& how, const SearchBlocks& blocks, float* scale, float* min) noexcept;
+  // errors[k * rows + r]: the (weighted) squared error of run r in codes q of candidate k, clamp(rne((x - min) /
+  // scale)) or the nearest level, each standing for scale * q + min. run is at most kMaxMinRun.
+  void (*candidate_errors)(const Candidates& candidates, const SearchBlocks& blocks, float* errors) noexcept;
 
   // y = (q - zero_point) * scale.
   void (*dequantize_i8)(const std::int8_t* q, std::size_t rows, std::size_t run, const float* scale,

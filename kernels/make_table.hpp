@@ -17,6 +17,8 @@ constexpr KernelTable make_table(const char* name, std::uint32_t required_featur
       .quantize_4_measured = &Ops::quantize_4_measured,
       .search_affine = &Ops::search_affine,
       .choose_scale = &Ops::choose_scale,
+      .search_min = &Ops::search_min,
+      .candidate_errors = &Ops::candidate_errors,
       .dequantize_i8 = &Ops::dequantize_i8,
       .dequantize_u8 = &Ops::dequantize_u8,
       .dequantize_4 = &Ops::dequantize_4,

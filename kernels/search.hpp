@@ -128,19 +128,8 @@ class BlockSearch {
     return Ops::root(Ops::divide(Blocks::joined(sums), Floats(static_cast<float>(blocks_.run()))));
   }
 
-  // The nearest level.
-  static Floats nearest(const Levels& levels, Floats v) {
-    const std::size_t middles = levels.sign_magnitude ? 7 : 15;
-    const Floats compared = levels.sign_magnitude ? Ops::magnitude(v) : v;
-    Floats found(levels.value[0]);
-    for (std::size_t k = 0; k < middles; ++k) {
-      found = Ops::where_greater(compared, Floats(levels.middle[k]), Floats(levels.value[k + 1]), found);
-    }
-    return levels.sign_magnitude ? Ops::with_sign(found, v) : found;
-  }
-
   static Floats coded(const Levels* levels, const Candidate& c, Floats v) {
-    if constexpr (kLevels) return nearest(*levels, v * c.inverse);
+    if constexpr (kLevels) return nearest_level<Ops>(*levels, v * c.inverse);
     const Floats code = Ops::fused(v, c.inverse, Floats(kRounder));
     return Ops::min(Ops::max(code, c.least), c.most) - Floats(kRounder);
   }

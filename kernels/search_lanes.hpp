@@ -99,4 +99,17 @@ struct ScalarSearch {
   }
 };
 
+// The level nearest to v.
+template <class Ops>
+typename Ops::Floats nearest_level(const Levels& levels, typename Ops::Floats v) {
+  using Floats = typename Ops::Floats;
+  const std::size_t middles = levels.sign_magnitude ? 7 : 15;
+  const Floats compared = levels.sign_magnitude ? Ops::magnitude(v) : v;
+  Floats found(levels.value[0]);
+  for (std::size_t k = 0; k < middles; ++k) {
+    found = Ops::where_greater(compared, Floats(levels.middle[k]), Floats(levels.value[k + 1]), found);
+  }
+  return levels.sign_magnitude ? Ops::with_sign(found, v) : found;
+}
+
 }  // namespace mq::kernels

@@ -13,6 +13,7 @@
 #include "kernels/quantize.hpp"
 #include "kernels/quantize_measured.hpp"
 #include "kernels/search.hpp"
+#include "kernels/search_min.hpp"
 #include "kernels/widen.hpp"
 
 namespace mq::kernels {
@@ -22,6 +23,7 @@ struct VectorOps : Minmax<Isa>,
                    Quantize<Isa>,
                    QuantizeMeasured<Isa>,
                    Search<VectorSearch<Isa>>,
+                   SearchMin<VectorSearch<Isa>>,
                    Dequantize<Isa>,
                    Fp8<Isa>,
                    LevelCodes<Isa>,

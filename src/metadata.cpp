@@ -5,6 +5,7 @@
 #include "src/digest.hpp"
 #include "src/json.hpp"
 #include "src/recipe.hpp"
+#include "src/search.hpp"
 #include "src/tile_grid.hpp"
 
 namespace mq {
@@ -30,7 +31,7 @@ json::Value sums_value(const ErrorStats& error) {
 json::Value search_value(const Plan& plan, const Step& step) {
   json::Value out;
   out.set("effort", to_string(step.effort));
-  if (step.effort == Effort::Fast) return out;
+  if (!is_search(step.effort)) return out;
   out.set("objective", to_string(plan.recipe.objective));
   if (step.importance) {
     out.set("importance_digest", digest_of(DigestKind::Xxh3, std::as_bytes(std::span(*step.importance))));

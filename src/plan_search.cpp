@@ -4,10 +4,15 @@
 #include "src/step_tiling.hpp"
 
 namespace mq {
+
 void choose_effort(Step& step, const LogicalTensor& tensor, const DialectRequest& request,
                    std::span<const StoredOutput> outputs, const Recipe& recipe, const Analysis& analysis) {
   const Codec& codec = codec_of(*step.spec);
-  if (recipe.effort == Effort::Fast || codec.searches == nullptr) return;
+  if (recipe.effort == Effort::Reference && step.quantizes()) {
+    require_effort(*step.spec, recipe.effort, step.id);
+    step.effort = recipe.effort;
+  }
+  if (!is_search(recipe.effort) || codec.searches == nullptr) return;
   CodecRequest codec_request = request.codec;
   codec_request.search = {.effort = recipe.effort, .objective = recipe.objective};
   codec_request.two_pass = codec_request.two_pass || reads_cut_rows(step, tensor, codec_request.layout.matrix, outputs);

@@ -111,7 +111,6 @@ class SpecParser {
       options_ = codec_of(spec_).options;
       return;
     }
-    if (const auto dtype = parse_dtype(name); dtype && block_spec(*dtype)) require_encoder(*block_spec(*dtype));
     const std::string hint = did_you_mean(name, names);
     throw Error({.code = ErrorCode::Usage,
                  .message = "there is no scheme '" + printable(name) + "'",

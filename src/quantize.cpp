@@ -57,6 +57,7 @@ CodecRequest request_for(const QuantSpec& spec, std::span<const std::int64_t> sh
 QuantizedTensor encode(TensorView tensor, const QuantSpec& spec, const SearchOptions& search, const QParams* given) {
   const Codec& codec = codec_of(spec);
   require_encoder(spec);
+  require_effort(spec, search.effort, {});
   codec.check(spec);
   FloatRows rows(tensor);
   CodecRequest request = request_for(spec, tensor.shape);

@@ -11,7 +11,7 @@
 namespace mq {
 namespace {
 
-constexpr std::array<std::string_view, 3> kEfforts = {"fast", "search", "max"};
+constexpr std::array<std::string_view, 4> kEfforts = {"fast", "search", "max", "reference"};
 constexpr std::array<std::string_view, 4> kObjectives = {"mse", "magnitude", "x2", "importance"};
 
 // What of AffineSearch depends on the width of a code, found by comparing with the best of all scales on weights of
@@ -70,7 +70,7 @@ bool gains_by_search(const QuantSpec& spec, std::int64_t run) noexcept {
 }
 
 void require_importance(const SearchOptions& options, std::int64_t cols, std::string_view tensor_name) {
-  if (options.effort == Effort::Fast || options.objective != Objective::Importance) return;
+  if (!is_search(options.effort) || options.objective != Objective::Importance) return;
   const std::span<const float> found = options.importance;
   if (found.size() != static_cast<std::size_t>(cols)) {
     throw Error({.code = ErrorCode::Usage,

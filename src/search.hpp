@@ -14,6 +14,9 @@
 
 namespace mq {
 
+// Whether scales are looked for beyond the formulas of the encoding.
+constexpr bool is_search(Effort effort) noexcept { return effort == Effort::Search || effort == Effort::Max; }
+
 // Whether blocks of such codes gain from a search that is not asked to go to the limit: scales of 7 and 8 bits for more
 // than 128 weights are within 0.3 dB of the best one as they are.
 bool gains_by_search(const QuantSpec& spec, std::int64_t run) noexcept;

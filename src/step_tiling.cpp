@@ -39,7 +39,9 @@ bool is_flipped(const Step& step, const LogicalTensor& tensor) {
 // Rows of which a tile begins at multiples.
 std::int64_t row_quantum(const Step& step, const LogicalTensor& tensor, std::span<const StoredOutput> outputs) {
   const bool packs_down = std::ranges::any_of(outputs, &StoredOutput::packed_down);
-  return packs_down || is_flipped(step, tensor) || tensor.spec ? kPackedQuantum : 1;
+  if (!packs_down && !is_flipped(step, tensor) && !tensor.spec) return 1;
+  // Rows of a flipped tile are columns of what is encoded, of which block types take whole blocks.
+  return std::max<std::int64_t>(kPackedQuantum, info(step.spec->element).block_numel);
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ struct ActivationSpec {
 };
 
 struct QuantSpec {
-  std::string codec = "affine";         // the encoding: "affine", "fp8", "float_cast", "ggml" (read only)
+  std::string codec = "affine";         // the encoding: "affine", "fp8", "float_cast", "ggml"
   DType element = DType::Int8;          // what a code is: Int8 or UInt8 (any `bits`), a float type for float encodings,
                                         // the block type for ggml's
   int bits = 8;                         // of one code
@@ -79,7 +79,7 @@ struct QuantSpec {
 QuantSpec parse_spec(std::string_view text);
 
 // The text form with every default spelled out: "int8:channel=0:sym:narrow"; parse_spec gives the same value back.
-// scale_dtype is not part of it. Of an encoding that is only read, the name of its type: "q4_k".
+// scale_dtype is not part of it. Of a block type that is only read, its name: "mxfp4".
 std::string to_string(const QuantSpec& spec);
 
 std::string to_string(const Granularity& granularity);

@@ -13,8 +13,10 @@ enum class Effort {
   Fast,    // scales from the range of each block, codes rounded to the nearest: the formulas of mq/quantize.hpp
   Search,  // for each block the best of some twenty scales (and zero points), improved by least squares
   Max,     // for each block the best of all scales; takes a hundred times as long
+  // What the foreign encoder that others use makes, bit for bit: ggml's blocks only. Objectives have no part in it.
+  Reference,
 };
-// "fast", "search", "max".
+// "fast", "search", "max", "reference".
 std::string_view to_string(Effort effort) noexcept;
 
 // The weight that the squared error of an element has in a search.

@@ -3,11 +3,15 @@
 #include "kernels/digest.hpp"
 #include "kernels/make_table.hpp"
 #include "kernels/search.hpp"
+#include "kernels/search_min.hpp"
 
 namespace mq::kernels {
 namespace {
 struct Baseline {};
-struct Operations : Reference<Baseline>, Search<ScalarSearch<Baseline>>, Digest<Baseline> {};
+struct Operations : Reference<Baseline>,
+                    Search<ScalarSearch<Baseline>>,
+                    SearchMin<ScalarSearch<Baseline>>,
+                    Digest<Baseline> {};
 }  // namespace
 
 extern const KernelTable kReferenceKernels;

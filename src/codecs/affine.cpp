@@ -130,7 +130,7 @@ bool ends_row(const Tile& tile, const Strip& strip) {
 
 // Scales that follow from each run by itself can be searched for.
 bool searches(const CodecRequest& request) {
-  if (request.search.effort == Effort::Fast || scaled_observes(request)) return false;
+  if (!is_search(request.search.effort) || scaled_observes(request)) return false;
   return request.search.effort == Effort::Max || gains_by_search(request.spec, request.layout.run);
 }
 

@@ -92,6 +92,8 @@ struct Codec {
   std::int64_t (*state_bytes)(const CodecRequest& request) = nullptr;
   bool (*observes)(const CodecRequest& request) = nullptr;  // whether a first pass over the data is needed
 
+  // Whether there is a foreign encoder to follow bit for bit: Effort::Reference.
+  bool has_reference = false;
   // Whether encode() then looks for better parameters than those of the ranges, as the effort asks; else null or false.
   bool (*searches)(const CodecRequest& request) = nullptr;
 
@@ -106,7 +108,8 @@ struct Codec {
   // Whether encode() can tell, at little cost, how far the codes are from x; else null or false.
   bool (*measures)(const CodecRequest& request) = nullptr;
   // x is the tile's rows, adjacent. A tile may be part of a row only if two_pass, observes() or parameters were given;
-  // its first column is then a multiple of 32, and of 32 its width too unless it ends the row. Values that are not
+  // its first column is then a multiple of 32, and of 32 its width too unless it ends the row; of block types both are
+  // multiples of the block. Values that are not
   // finite are counted, their codes unspecified unless allow_nonfinite. error: null, or, if measures(), what measure()
   // would say of x and the decoded codes is added to it, row by row; the tile then has whole rows.
   EncodeCounts (*encode)(const CodecState& state, const Tile& tile, const float* x, PartSpans parts,
@@ -135,6 +138,9 @@ void require_decodable(const TensorInfo& tensor);
 
 // Throws: Usage, naming the schemes there are, for an encoding that is only read.
 void require_encoder(const QuantSpec& spec);
+
+// Throws: Usage naming the tensor if this effort does not exist for the encoding.
+void require_effort(const QuantSpec& spec, Effort effort, std::string_view tensor_name);
 
 // Throws: Internal if unknown.
 const Codec& codec_of(const QuantSpec& spec);

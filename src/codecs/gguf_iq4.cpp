@@ -6,17 +6,16 @@
 // Byte j of 16 holds code j in its low nibble and code j + 16 in its high one. Scale g has its low nibble in nibble g
 // of scales_l and its upper two bits in bits 2g of scales_h; d*(sc - 32) is rounded to float first. Source:
 // ggml-org/ggml, src/ggml-common.h, src/ggml-quants.c.
-#include "src/codecs/gguf.hpp"
+#include "src/codecs/gguf_iq4_blocks.hpp"
 
 namespace mq::gguf {
 namespace {
 
 constexpr int kHalf = 16;
-constexpr std::array<float, 16> kCodebook{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
 void decode_32(float d, const std::uint8_t* __restrict codes, float* __restrict y) {
   std::array<float, 16> values;
-  for (std::size_t q = 0; q < values.size(); ++q) values[q] = d * kCodebook[q];
+  for (std::size_t q = 0; q < values.size(); ++q) values[q] = d * kIq4Values[q];
   for (int j = 0; j < kHalf; ++j) {
     y[j] = values[codes[j] & 15];
     y[kHalf + j] = values[codes[j] >> 4];

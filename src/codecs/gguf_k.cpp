@@ -9,12 +9,11 @@
 // d*sc and dmin*m are rounded to float first. Codes of 2 bits: 32 bytes hold 128 weights, those of 32j + l in bits 2j
 // of byte l. Of 4 bits: 32 bytes hold 64 weights, the first 32 in the low nibbles. Source: ggml-org/ggml,
 // src/ggml-common.h, src/ggml-quants.c.
-#include "src/codecs/gguf.hpp"
+#include "src/codecs/gguf_k_blocks.hpp"
 
 namespace mq::gguf {
 namespace {
 
-constexpr int kSuperNumel = 256;
 constexpr int kRun = 16;  // weights of the smallest block with a scale
 
 void decode_q2_k(const std::uint8_t* __restrict block, float* __restrict y) {

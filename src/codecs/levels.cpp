@@ -123,7 +123,7 @@ std::vector<PartInfo> parts(const CodecRequest& request) {
 }
 
 bool searches(const CodecRequest& request) {
-  return request.search.effort != Effort::Fast && !scaled_observes(request);
+  return is_search(request.search.effort) && !scaled_observes(request);
 }
 
 EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, PartSpans spans, ErrorStats*) {

@@ -85,7 +85,7 @@ bool observes(const CodecRequest&) {
 }
 
 bool searches(const CodecRequest& request) {
-  return request.search.effort != Effort::Fast;
+  return is_search(request.search.effort);
 }
 
 std::unique_ptr<CodecState> begin(const CodecRequest& request, const QParams* given) {
@@ -127,7 +127,7 @@ class ScaleChooser {
     for (std::size_t r = 0; r < runs; ++r) {
       if (codes[r] == 0) codes[r] = kZeroScale;
     }
-    if (state_.request.search.effort != Effort::Fast) improve(strip, x, codes);
+    if (is_search(state_.request.search.effort)) improve(strip, x, codes);
     k.e4m3_to_f32(codes, runs, scales);
     for (std::size_t r = 0; r < runs; ++r) scales[r] /= state_.global;
   }

@@ -40,12 +40,25 @@ void require_decodable(const TensorInfo& tensor) {
 }
 
 void require_encoder(const QuantSpec& spec) {
-  if (codec_of(spec).encode != nullptr) return;
+  // Of blocks with codes and scales together, not all types that are read are written.
+  bool is_scheme = !is_quantized_block(spec.element);
   std::string written;
-  for (const SchemeInfo& scheme : schemes()) append(written, scheme.name);
+  for (const SchemeInfo& scheme : schemes()) {
+    is_scheme = is_scheme || (scheme.spec.codec == spec.codec && scheme.spec.element == spec.element);
+    append(written, scheme.name);
+  }
+  if (is_scheme) return;
   throw Error({.code = ErrorCode::Usage,
                .message = to_string(spec) + " is read but cannot be written yet",
                .expected = "one of " + written});
+}
+
+void require_effort(const QuantSpec& spec, Effort effort, std::string_view tensor_name) {
+  if (effort != Effort::Reference || codec_of(spec).has_reference) return;
+  throw Error({.code = ErrorCode::Usage,
+               .message = to_string(spec) + " has no foreign encoder to follow",
+               .tensor = std::string(tensor_name),
+               .expected = "the effort fast, search or max"});
 }
 
 std::int64_t code_bytes(const CodecRequest& request, std::int64_t cols) {

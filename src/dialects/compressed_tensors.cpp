@@ -64,8 +64,15 @@ void check(const DialectRequest& request) {
                  .found = to_string(spec),
                  .hint = std::move(hint)});
   };
+  if (spec.codec == "ggml") {
+    refuse("an integer or fp8 encoding",
+           "ggml's blocks belong into GGUF, which is not written yet: mq::quantize() makes them "
+           "in memory; int" +
+               std::to_string(spec.bits) + ":g32 is near");
+  }
   if (spec.codec != "affine" && spec.codec != "fp8") {
-    refuse("an integer or fp8 encoding", "no layout of files that is written here holds it; mq::quantize() does, in memory");
+    refuse("an integer or fp8 encoding",
+           "no layout of files that is written here holds it; mq::quantize() does, in memory");
   }
   if (spec.activation && spec.element == DType::UInt8) {
     refuse("signed codes beside quantized activations", "use int" + std::to_string(spec.bits));

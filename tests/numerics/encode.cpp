@@ -20,8 +20,8 @@ Columns columns_of(const CodecRequest& request, const PartInfo& part, const Tile
     return {static_cast<std::size_t>(packed_row_bytes(tile.col, bits)),
             static_cast<std::size_t>(packed_row_bytes(tile.cols, bits))};
   }
-  const auto width = static_cast<std::int64_t>(info(part.dtype).block_bytes);
-  return {static_cast<std::size_t>(tile.col * width), static_cast<std::size_t>(tile.cols * width)};
+  return {static_cast<std::size_t>(bytes_of(part.dtype, tile.col)),
+          static_cast<std::size_t>(bytes_of(part.dtype, tile.cols))};
 }
 
 std::vector<float> rectangle(const MatrixShape& matrix, std::span<const float> x, const Tile& tile) {

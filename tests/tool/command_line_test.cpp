@@ -72,7 +72,7 @@ TEST_CASE("a command line that makes no sense is code 2 and one line that says w
   check_usage_error({"quantize", kCnn, "x", "--keep", "int8"}, "same, fp16 or bf16");
   check_usage_error({"quantize", kCnn, "x", "--scale-dtype", "int8"}, "float type");
   check_usage_error({"quantize", kCnn, "x", "--rule", "nonsense"}, "PATTERN=SPEC");
-  check_usage_error({"quantize", kCnn, "x", "--effort", "hard"}, "expected fast, search or max");
+  check_usage_error({"quantize", kCnn, "x", "--effort", "hard"}, "expected fast, search, max or reference");
   check_usage_error({"quantize", kCnn, "x", "--only", "nothing.*"}, "matches no tensor");
   check_usage_error({"compare", kCnn, kCnn, "--min-sqnr", "much"}, "decibels");
 }

@@ -70,11 +70,13 @@ void add_encoding(CLI::App& app, Options& options) {
               recipe.keep = kTypes[parse_word("--keep", text, {"same", "fp16", "bf16"})];
             });
   add_value(
-      app, kEncoding, "--effort", "fast|search|max",
+      app, kEncoding, "--effort", "fast|search|max|reference",
       "how hard to look for scales: those of the range of each block (fast), the best of some twenty for codes of "
-      "up to 6 bits and for groups of up to 128 (search, the default), the best of all (max, very slow)",
+      "up to 6 bits and for groups of up to 128 (search, the default), the best of all (max, very slow), or what "
+      "ggml's own encoder writes, bit for bit (reference, "
+      "for its block types)",
       [&](const std::string& text) {
-        recipe.effort = static_cast<Effort>(parse_word("--effort", text, {"fast", "search", "max"}));
+        recipe.effort = static_cast<Effort>(parse_word("--effort", text, {"fast", "search", "max", "reference"}));
       });
   add_value(
       app, kEncoding, "--objective", "mse|magnitude|x2|importance:FILE",

@@ -1,0 +1,292 @@
+// Searches for the scale and the least value of a block that leave the least squared error, and measures errors of
+// given ones.
+//
+// For fixed codes u in 0..code_max the best scale and least value are those of a straight line through the elements
+// over their codes: two equations. So a number of inverse scales are tried: each gives codes, codes give a line, and
+// the line that takes off most of the error wins. Rounding again with the line found can only take off more.
+//
+// Every instruction set finds the same bits: one block lies in each lane, and a sum is formed in the order of its
+// elements.
+#pragma once
+
+#include "kernels/search_lanes.hpp"
+
+namespace mq::kernels {
+
+// Up to kWidth blocks at hand, element i of all blocks at i * kWidth. Elements that are not finite are 0.
+template <class Ops, bool kWeighted>
+class LoadedBlocks {
+ public:
+  using Floats = typename Ops::Floats;
+  static constexpr std::size_t kWidth = Ops::kWidth;
+
+  // Lanes without a block repeat the last one.
+  explicit LoadedBlocks(const SearchBlocks& blocks) : run_(blocks.run) {
+    const float* x[kWidth];
+    const float* weights[kWidth];
+    for (std::size_t lane = 0; lane < kWidth; ++lane) {
+      const std::size_t block = lane < blocks.rows ? lane : blocks.rows - 1;
+      x[lane] = blocks.x + block * run_;
+      if constexpr (kWeighted) weights[lane] = blocks.weights + block * run_;
+    }
+    Ops::load_blocks(x, run_, x_);
+    if constexpr (kWeighted) Ops::load_blocks(weights, run_, w_);
+    const Floats infinity(__builtin_inff());
+    for_each([&](Floats v, std::size_t i) {
+      Ops::store(Ops::where_greater(infinity, Ops::magnitude(v), v, Floats(0.0f)), x_ + i);
+    });
+  }
+
+  // f(the elements of all blocks at one place, where they are)
+  template <class F>
+  void for_each(F&& f) const {
+    for (std::size_t i = 0; i < run_ * kWidth; i += kWidth) f(Ops::load(x_ + i), i);
+  }
+  void set(std::size_t i, Floats v) { Ops::store(v, x_ + i); }
+  Floats weight(std::size_t i) const {
+    if constexpr (kWeighted) return Ops::load(w_ + i);
+    return Floats(1.0f);
+  }
+
+ private:
+  std::size_t run_;
+  alignas(64) float x_[kMaxMinRun * kWidth];
+  alignas(64) float w_[kWeighted ? kMaxMinRun * kWidth : 1];
+};
+
+template <class Ops, bool kWeighted>
+class MinBlockSearch {
+ public:
+  using Floats = typename Ops::Floats;
+  static constexpr std::size_t kWidth = Ops::kWidth;
+
+  MinBlockSearch(const MinSearch& how, const SearchBlocks& blocks) : how_(how), blocks_(blocks) {
+    normalize();
+    const Floats zero(0.0f);
+    weight_ = x_ = zero;
+    blocks_.for_each([&](Floats v, std::size_t i) {
+      const Floats w = blocks_.weight(i);
+      weight_ = weight_ + w;
+      x_ = Ops::fused(w, v, x_);
+    });
+    // No scale at all: every element is the mean.
+    best_.scale = zero;
+    best_.min = limited(Ops::where_greater(weight_, zero, Ops::divide(x_, weight_), zero));
+    best_.gain = best_.min * (x_ + x_ - best_.min * weight_);
+  }
+
+  void find(std::size_t blocks, float* scale, float* min) {
+    try_grid();
+    for (std::uint32_t i = 0; i < how_.refinements; ++i) refine();
+    float scales[kWidth], mins[kWidth];
+    Ops::store(best_.scale * unit_, scales);
+    const Floats most(0x1.fffffep127f);
+    Ops::store(Ops::max(Ops::min((best_.min + least_) * unit_, most), Floats(0.0f) - most), mins);
+    for (std::size_t i = 0; i < blocks; ++i) {
+      scale[i] = scales[i];
+      min[i] = mins[i];
+    }
+  }
+
+ private:
+  static constexpr std::size_t kTogether = 4;   // candidates whose sums are formed side by side
+  static constexpr float kRounder = 0x1.8p23f;  // adding it rounds to a whole number, ties to even
+
+  // scale * u + min, and what that takes off the sum of squares.
+  struct Line {
+    Floats scale, min, gain;
+  };
+  // A way to code a block, u = clamp(rne(x * inverse + offset), 0, code_max), and the sums that follow from it.
+  struct Candidate {
+    Floats inverse, offset, u, uu, xu;
+  };
+
+  // Blocks are multiplied by a power of two, so that no sum can overflow, and begin at 0 where that loses fewest bits:
+  // with least_ taken off.
+  void normalize() {
+    const Floats zero(0.0f);
+    Floats lo(__builtin_inff()), hi = zero - lo;
+    blocks_.for_each([&](Floats v, std::size_t) {
+      lo = Ops::min(lo, v);
+      hi = Ops::max(hi, v);
+    });
+    // Runs without elements have an empty range.
+    hi = Ops::where_greater(lo, hi, zero, hi);
+    lo = Ops::min(lo, hi);
+    if (how_.min_below_zero) lo = Ops::min(lo, zero);
+    unit_ = Ops::power_below(Ops::max(Ops::magnitude(lo), Ops::magnitude(hi)));
+    const Floats inverse = Ops::inverse_of_power(unit_);
+    least_ = lo * inverse;
+    width_ = Ops::max(hi * inverse - least_, zero);
+    blocks_.for_each([&](Floats v, std::size_t i) { blocks_.set(i, v * inverse - least_); });
+  }
+
+  Floats limited(Floats min) const { return how_.min_below_zero ? Ops::min(min, Floats(0.0f) - least_) : min; }
+
+  template <std::size_t kCount>
+  void compete(Candidate (&c)[kCount]) {
+    const Floats zero(0.0f), rounder(kRounder), most(how_.code_max + kRounder);
+    for (Candidate& k : c) k.u = k.uu = k.xu = zero;
+    blocks_.for_each([&](Floats v, std::size_t i) {
+      for (Candidate& k : c) {
+        const Floats code = Ops::fused(v, k.inverse, k.offset) + rounder;
+        const Floats u = Ops::min(Ops::max(code, rounder), most) - rounder;
+        if constexpr (kWeighted) {
+          const Floats wu = blocks_.weight(i) * u;
+          k.u = k.u + wu;
+          k.uu = Ops::fused(wu, u, k.uu);
+          k.xu = Ops::fused(wu, v, k.xu);
+        } else {
+          k.u = k.u + u;
+          k.uu = Ops::fused(u, u, k.uu);
+          k.xu = Ops::fused(u, v, k.xu);
+        }
+      }
+    });
+    for (const Candidate& k : c) keep_better(k);
+  }
+
+  void keep_better(const Candidate& c) {
+    const Floats zero(0.0f);
+    const Floats determinant = weight_ * c.uu - c.u * c.u;
+    Line line;
+    line.scale = Ops::divide(weight_ * c.xu - x_ * c.u, determinant);
+    line.min = Ops::divide(c.uu * x_ - c.u * c.xu, determinant);
+    Floats usable = determinant;
+    if (how_.min_below_zero) {
+      // At the limit the scale is that of the line through it, which even codes that are all the same determine.
+      const Floats limit = zero - least_;
+      const Floats held = Ops::divide(c.xu - limit * c.u, c.uu);
+      const Floats beyond = Ops::where_greater(determinant, zero, line.min - limit, Floats(1.0f));
+      line.scale = Ops::where_greater(beyond, zero, held, line.scale);
+      line.min = Ops::where_greater(beyond, zero, limit, line.min);
+      usable = c.uu;
+    }
+    const Floats two(2.0f);
+    line.gain = line.scale * (two * c.xu - line.scale * c.uu) + line.min * (two * x_ - line.min * weight_) -
+                two * (line.scale * line.min) * c.u;
+    // Codes that are all the same determine no line.
+    line.gain = Ops::where_greater(usable, zero, line.gain, best_.gain);
+    line.gain = Ops::where_greater(line.scale, zero, line.gain, best_.gain);
+    const auto choose = [&](Floats a, Floats b) { return Ops::where_greater(line.gain, best_.gain, a, b); };
+    best_ = {choose(line.scale, best_.scale), choose(line.min, best_.min), choose(line.gain, best_.gain)};
+  }
+
+  // Where codes change, in -0.5..0.5 of a code: other for each candidate, spread by the golden ratio.
+  static float shift_of(std::uint32_t index) {
+    const float turns = 0.618034f * static_cast<float>(index);
+    return turns - static_cast<float>(static_cast<std::int32_t>(turns)) - 0.5f;
+  }
+
+  // Codes are clipped on both sides alike, but on one only where zero is the least value.
+  void try_grid() {
+    const Floats zero(0.0f), codes(how_.code_max);
+    const Floats whole = Ops::where_greater(width_, zero, Ops::divide(codes, width_), zero);
+    const float step = (how_.grow - how_.shrink) / static_cast<float>(how_.candidates - 1);
+    const Floats side = how_.min_below_zero ? Ops::where_greater(zero, least_, Floats(0.5f), zero) : Floats(0.5f);
+    for (std::uint32_t first = 0; first < how_.candidates; first += kTogether) {
+      Candidate candidates[kTogether];
+      for (std::uint32_t k = 0; k < kTogether; ++k) {
+        // The last ones may be there twice.
+        const std::uint32_t index = first + k < how_.candidates ? first + k : how_.candidates - 1;
+        const float factor = how_.shrink + step * static_cast<float>(index);
+        candidates[k].inverse = whole * Floats(factor);
+        candidates[k].offset = side * Floats(how_.code_max * (1 - factor)) + Floats(shift_of(index));
+      }
+      compete(candidates);
+    }
+  }
+
+  void refine() {
+    const Floats zero(0.0f);
+    Candidate again[1];
+    again[0].inverse = Ops::where_greater(best_.scale, zero, Ops::divide(Floats(1.0f), best_.scale), zero);
+    again[0].offset = zero - best_.min * again[0].inverse;
+    compete(again);
+  }
+
+  const MinSearch& how_;
+  LoadedBlocks<Ops, kWeighted> blocks_;  // normalized
+  Floats unit_, least_, width_;          // of normalized values: what one of them stands for, the least, the largest
+  Floats weight_, x_;                    // sums
+  Line best_;
+};
+
+template <class Ops>
+struct SearchMin {
+  static void search_min(const MinSearch& how, const SearchBlocks& blocks, float* scale, float* min) noexcept {
+    for_each_part(blocks, [&](auto weighted, const SearchBlocks& some, std::size_t row) {
+      MinBlockSearch<Ops, decltype(weighted)::value>(how, some).find(some.rows, scale + row, min + row);
+    });
+  }
+
+  static void candidate_errors(const Candidates& candidates, const SearchBlocks& blocks, float* errors) noexcept {
+    for_each_part(blocks, [&](auto weighted, const SearchBlocks& some, std::size_t row) {
+      const LoadedBlocks<Ops, decltype(weighted)::value> loaded(some);
+      for (std::size_t k = 0; k < candidates.count; ++k) {
+        const std::size_t at = k * blocks.rows + row;
+        const float* const min = candidates.min == nullptr ? nullptr : candidates.min + at;
+        add_errors(candidates, loaded, {candidates.scale + at, min}, some.rows, errors + at);
+      }
+    });
+  }
+
+ private:
+  template <bool kValue>
+  struct Weighted {
+    static constexpr bool value = kValue;
+  };
+  struct Lines {
+    const float* scale;
+    const float* min;
+  };
+
+  // f(Weighted, as many blocks as there are lanes, the first of them)
+  template <class F>
+  static void for_each_part(const SearchBlocks& blocks, F&& f) {
+    for (std::size_t row = 0; row < blocks.rows; row += Ops::kWidth) {
+      const std::size_t left = blocks.rows - row;
+      SearchBlocks some = blocks;
+      some.x += row * blocks.run;
+      some.rows = left < Ops::kWidth ? left : Ops::kWidth;
+      if (blocks.weights == nullptr) {
+        f(Weighted<false>(), some, row);
+      } else {
+        some.weights += row * blocks.run;
+        f(Weighted<true>(), some, row);
+      }
+    }
+  }
+
+  static typename Ops::Floats load_some(const float* from, std::size_t n) {
+    if (n == Ops::kWidth) return Ops::load(from);
+    float all[Ops::kWidth];
+    for (std::size_t i = 0; i < Ops::kWidth; ++i) all[i] = from[i < n ? i : n - 1];
+    return Ops::load(all);
+  }
+
+  template <bool kWeighted>
+  static void add_errors(const Candidates& how, const LoadedBlocks<Ops, kWeighted>& blocks, const Lines& lines,
+                         std::size_t n, float* errors) {
+    using Floats = typename Ops::Floats;
+    const Floats zero(0.0f), rounder(0x1.8p23f);
+    const Floats least = Floats(how.code_min) + rounder, most = Floats(how.code_max) + rounder;
+    const Floats scale = load_some(lines.scale, n);
+    const Floats min = lines.min == nullptr ? zero : load_some(lines.min, n);
+    const Floats inverse = Ops::where_greater(Ops::magnitude(scale), zero, Ops::divide(Floats(1.0f), scale), zero);
+    const Floats negative = zero - scale;
+    Floats sum = zero;
+    blocks.for_each([&](Floats v, std::size_t i) {
+      const Floats above = v - min;
+      const Floats code = how.levels != nullptr ? nearest_level<Ops>(*how.levels, above * inverse)
+                                                : Ops::min(Ops::max(above * inverse + rounder, least), most) - rounder;
+      const Floats error = Ops::fused(code, negative, above);
+      sum = kWeighted ? Ops::fused(blocks.weight(i) * error, error, sum) : Ops::fused(error, error, sum);
+    });
+    float sums[Ops::kWidth];
+    Ops::store(sum, sums);
+    for (std::size_t i = 0; i < n; ++i) errors[i] = sums[i];
+  }
+};
+
+}  // namespace mq::kernels
