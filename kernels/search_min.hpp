@@ -15,13 +15,13 @@ namespace mq::kernels {
 
 // Up to kWidth blocks at hand, element i of all blocks at i * kWidth. Elements that are not finite are 0.
 template <class Ops, bool kWeighted>
-class LoadedBlocks {
+class WholeBlocks {
  public:
   using Floats = typename Ops::Floats;
   static constexpr std::size_t kWidth = Ops::kWidth;
 
   // Lanes without a block repeat the last one.
-  explicit LoadedBlocks(const SearchBlocks& blocks) : run_(blocks.run) {
+  explicit WholeBlocks(const SearchBlocks& blocks) : run_(blocks.run) {
     const float* x[kWidth];
     const float* weights[kWidth];
     for (std::size_t lane = 0; lane < kWidth; ++lane) {
@@ -206,7 +206,7 @@ class MinBlockSearch {
   }
 
   const MinSearch& how_;
-  LoadedBlocks<Ops, kWeighted> blocks_;  // normalized
+  WholeBlocks<Ops, kWeighted> blocks_;  // normalized
   Floats unit_, least_, width_;          // of normalized values: what one of them stands for, the least, the largest
   Floats weight_, x_;                    // sums
   Line best_;
@@ -222,7 +222,7 @@ struct SearchMin {
 
   static void candidate_errors(const Candidates& candidates, const SearchBlocks& blocks, float* errors) noexcept {
     for_each_part(blocks, [&](auto weighted, const SearchBlocks& some, std::size_t row) {
-      const LoadedBlocks<Ops, decltype(weighted)::value> loaded(some);
+      const WholeBlocks<Ops, decltype(weighted)::value> loaded(some);
       for (std::size_t k = 0; k < candidates.count; ++k) {
         const std::size_t at = k * blocks.rows + row;
         const float* const min = candidates.min == nullptr ? nullptr : candidates.min + at;
@@ -266,7 +266,7 @@ struct SearchMin {
   }
 
   template <bool kWeighted>
-  static void add_errors(const Candidates& how, const LoadedBlocks<Ops, kWeighted>& blocks, const Lines& lines,
+  static void add_errors(const Candidates& how, const WholeBlocks<Ops, kWeighted>& blocks, const Lines& lines,
                          std::size_t n, float* errors) {
     using Floats = typename Ops::Floats;
     const Floats zero(0.0f), rounder(0x1.8p23f);
