@@ -71,6 +71,17 @@ TEST_CASE("steps search where their encoding gains, and say why where they canno
   CHECK(query(make_plan(source, max)).effort == Effort::Max);
 }
 
+TEST_CASE("the effort reference is refused by name where there is no foreign encoder, but not for casts") {
+  const MemoryCheckpoint c = model();
+  Recipe r = recipe("int4");
+  r.effort = Effort::Reference;
+  const std::string message = message_of([&] { make_plan(describe(c), r); });
+  CHECK(message.find(std::string(kQuery) + ": int4:g128") != std::string::npos);
+  CHECK(message.find("has no foreign encoder to follow") != std::string::npos);
+  r.scheme = parse_spec("bf16");
+  CHECK(query(make_plan(describe(c), r)).effort == Effort::Fast);
+}
+
 TEST_CASE("more effort leaves less error, in files of the same size") {
   const MemoryCheckpoint c = model();
   double before = 0;
