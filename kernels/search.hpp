@@ -97,12 +97,8 @@ class BlockSearch {
     const Floats inverse = Ops::inverse_of_power(power);
     unit_ = power;
     to_unit_ = inverse;
-    lo_ = lo * inverse;
-    hi_ = hi * inverse;
-    if (how_.own_zero_points) {
-      lo_ = Ops::min(lo_, zero);
-      hi_ = Ops::max(hi_, zero);
-    }
+    lo_ = Ops::min(lo * inverse, zero);
+    hi_ = Ops::max(hi * inverse, zero);
     blocks_.set_factor(to_unit_);
     if (!how_.either_sign) return;
     unit_ = Ops::where_greater(hi, below, zero - unit_, unit_);
@@ -267,7 +263,7 @@ class BlockSearch {
   const AffineSearch& how_;
   Blocks blocks_;
   Floats unit_, to_unit_;  // of normalized values; what normalizes them
-  Floats lo_, hi_;         // normalized
+  Floats lo_, hi_;         // normalized, with 0 between them
   Candidate best_;
 };
 

@@ -31,7 +31,7 @@ std::vector<float> find_scales(const UnitBlocks& units, const SearchedBlocks& in
   const auto count = static_cast<std::size_t>(in.count);
   std::vector<float> scales(count), zero_points(count);
   if (!in.thorough) {
-    const std::vector<kernels::Range> ranges = ranges_with_zero(units.x(), count, kIq4Run);
+    const std::vector<kernels::Range> ranges = ranges_of(units.x(), count, kIq4Run);
     active_table().search_affine(kSearch, {units.x(), in.weights, count, kIq4Run, ranges.data()}, scales.data(),
                                  zero_points.data());
     return scales;

@@ -28,7 +28,7 @@ std::vector<float> find_scales(const SearchedBlocks& in, int bits) {
     }
     return scales;
   }
-  const std::vector<kernels::Range> ranges = ranges_with_zero(in.x, count, kLegacyNumel);
+  const std::vector<kernels::Range> ranges = ranges_of(in.x, count, kLegacyNumel);
   active_table().search_affine(how, {in.x, in.weights, count, kLegacyNumel, ranges.data()}, scales.data(),
                                zero_points.data());
   return scales;

@@ -61,7 +61,7 @@ std::vector<float> MultiplesSearch::scales_of_runs() const {
     how.refinements = 8;
   }
   std::vector<float> scales(rows_), zero_points(rows_);
-  const std::vector<kernels::Range> ranges = ranges_with_zero(blocks_.x(), rows_, layout_.run);
+  const std::vector<kernels::Range> ranges = ranges_of(blocks_.x(), rows_, layout_.run);
   active_table().search_affine(how, {blocks_.x(), in_.weights, rows_, layout_.run, ranges.data()}, scales.data(),
                                zero_points.data());
   return scales;

@@ -81,13 +81,9 @@ void keep_better(const BlockCoder& coder, const BlockEncoder& encoder, const Sea
   }
 }
 
-std::vector<kernels::Range> ranges_with_zero(const float* x, std::size_t rows, std::size_t run) {
+std::vector<kernels::Range> ranges_of(const float* x, std::size_t rows, std::size_t run) {
   std::vector<kernels::Range> ranges(rows);
   active_table().range(x, rows, run, ranges.data());
-  for (kernels::Range& range : ranges) {
-    range.lo = std::min(range.lo, 0.0f);
-    range.hi = std::max(range.hi, 0.0f);
-  }
   return ranges;
 }
 

@@ -32,8 +32,8 @@ class UnitBlocks {
 // error is so small that their weights are not spread as weights are: constant, sparse or already quantized ones.
 void keep_better(const BlockCoder& coder, const BlockEncoder& encoder, const SearchedBlocks& in, std::uint8_t* blocks);
 
-// The ranges of runs with 0 in them, as search_affine needs them to try scales for runs of one value.
-std::vector<kernels::Range> ranges_with_zero(const float* x, std::size_t rows, std::size_t run);
+// What search_affine needs to know of its runs.
+std::vector<kernels::Range> ranges_of(const float* x, std::size_t rows, std::size_t run);
 
 // The search for the scale and the minimum of a run with codes 0..most: 3, 15 or 31. Its ranges were found on weights
 // of normal and of heavy-tailed distributions; what clips gains nothing where codes are many.

@@ -132,6 +132,19 @@ TEST_CASE("search_affine: values on a grid of the codes are found exactly") {
   for (std::size_t r = 0; r < 20; ++r) CHECK(found.scale[r] == (r % 2 == 0 ? 0x1p-6f : -0x1p-6f));
 }
 
+TEST_CASE("search_affine: blocks of one value are that value") {
+  for (const AffineSearch& how : searches()) {
+    if (how.levels != nullptr) continue;
+    for (const float value : {3.0f, -3.0f}) {
+      const Found found = search(reference(), how, std::vector<float>(32, value), {}, {1, 32}, 0);
+      // The code that the value gets leads back to it.
+      const float code = std::round(value / found.scale[0]);
+      CHECK(found.scale[0] != 0.0f);
+      CHECK(code * found.scale[0] == doctest::Approx(value).epsilon(1e-6));
+    }
+  }
+}
+
 TEST_CASE("search_affine: zeros and blocks without weight have scale 0") {
   const Found zeros = search(reference(), kSigned4, std::vector<float>(32), {}, {2, 16}, 0);
   CHECK(zeros.scale[0] == 0.0f);
