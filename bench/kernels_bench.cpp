@@ -141,7 +141,8 @@ std::vector<Bench> search_benches() {
                    }
                  }};
   };
-  return {bench("int4:sym:full", false), bench("int4:sym:full", true), bench("int4:asym", false)};
+  return {bench("int4:sym:full", false), bench("int4:sym:full", true), bench("int4:asym", false),
+          bench("nf4", false)};
 }
 
 std::vector<Bench> float_benches() {
