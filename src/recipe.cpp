@@ -173,6 +173,8 @@ constexpr std::array kKeys = {
           return json::Value(recipe.budget ? to_string(*recipe.budget) : std::string(kNoBudget));
         }},
     Key{"candidates", kQuantize, read_candidates, [](const Recipe& recipe) { return texts(recipe.candidates); }},
+    Key{"weigh_tensors", kQuantize, [](const RecipeCursor& at, Recipe& recipe) { recipe.weigh_tensors = at.boolean(); },
+        [](const Recipe& recipe) { return json::Value(recipe.weigh_tensors); }},
     Key{"effort", kQuantize, [](const RecipeCursor& at, Recipe& recipe) { recipe.effort = one_of(at, kEfforts); },
         [](const Recipe& recipe) { return json::Value(to_string(recipe.effort)); }},
     Key{"objective", kQuantize,

@@ -48,6 +48,8 @@ struct Analysis {
   std::map<std::string, Range> ranges;  // of all values; saves per-tensor specs a pass
   // Mean square of each input column (or any other weight of its errors), for Objective::Importance.
   std::map<std::string, std::shared_ptr<const std::vector<float>>> importance;
+  // What a unit of squared error of a tensor matters, for Recipe::weigh_tensors.
+  std::map<std::string, double> sensitivity;
   Rates rates;  // of the candidates, for Recipe::budget
 
   bool operator==(const Analysis&) const = default;

@@ -59,6 +59,7 @@ struct Recipe {
   // dialect.
   std::optional<Budget> budget;
   std::vector<QuantSpec> candidates;
+  bool weigh_tensors = false;  // the errors that a budget adds up are multiplied with Analysis::sensitivity
   // For all that is quantized, as far as its encoding has a search (Step::effort says).
   Effort effort = Effort::Search;
   Objective objective = Objective::SquaredError;

@@ -78,6 +78,12 @@ void add_budget(CLI::App& app, Options& options, const CLI::Option* scheme) {
                 begin = comma + 1;
               }
             });
+  add_value(app, kEncoding, "--sensitivity", "FILE",
+            "what errors matter in each tensor, for the target: tensors of one number, called like the weights",
+            [&](const std::string& text) {
+              options.sensitivity = text;
+              options.recipe.weigh_tensors = true;
+            });
   add_flag(
       app, kEncoding, "--measure",
       "encode the tensors in every candidate and show what each costs and loses; with --dry-run nothing is written",

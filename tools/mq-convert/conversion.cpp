@@ -60,6 +60,12 @@ Conversion plan_conversion(const Options& options) {
     }
     add_importance(analysis, *open_checkpoint(options.importance));
   }
+  if (recipe.weigh_tensors) {
+    if (options.sensitivity.empty()) {
+      throw Error(ErrorCode::Usage, "the recipe asks for what errors matter in each tensor: --sensitivity FILE");
+    }
+    add_sensitivity(analysis, *open_checkpoint(options.sensitivity));
+  }
   if (recipe.budget || options.measure) {
     conversion.rates = measure(*conversion.input, source, recipe, analysis, options);
     analysis.rates = conversion.rates;

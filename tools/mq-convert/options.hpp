@@ -34,6 +34,8 @@ struct Options {
 
   std::filesystem::path importance = {};  // of columns, for the objective of that name
 
+  std::filesystem::path sensitivity = {};  // of tensors, for recipes that weigh them
+
   bool measure = false;  // quantize: show what each candidate costs and loses
 
   std::string tensor = {};  // info: the one to look into
