@@ -10,7 +10,9 @@ namespace mq {
 
 // One step per tensor of the source, without outputs yet.
 // Throws: Usage (sizes that do not divide, combinations that the dialect does not hold).
-std::vector<Step> make_steps(const Source& source, const Recipe& recipe, const Analysis& analysis);
+// `gguf` says what the model is if the output is a GGUF file, else it is null.
+std::vector<Step> make_steps(const Source& source, const Recipe& recipe, const Analysis& analysis,
+                             const GgufModel* gguf);
 
 // The shape of the step's tensor as its encoding sees it: after the transforms.
 Shape encoded_shape(const Step& step, const Source& source);

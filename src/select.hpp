@@ -13,6 +13,7 @@ struct Decision {
   TensorKind kind = TensorKind::Unknown;
   Shared<QuantSpec> spec;  // null: keep
   SharedString reason;
+  bool by_default = false;  // no pattern decided
   // Of the rule that decided, else of the recipe.
   std::optional<DType> scale_dtype;
   IfIndivisible if_indivisible = IfIndivisible::Error;

@@ -33,7 +33,7 @@ MatrixShape stored_matrix(const LogicalTensor& tensor, const Step& step) {
 }
 
 bool is_flipped(const Step& step, const LogicalTensor& tensor) {
-  return !step.transforms.empty() != tensor.transposed;
+  return step.transposes() != tensor.transposed;
 }
 
 // Rows of which a tile begins at multiples.
@@ -53,7 +53,12 @@ bool reads_cut_rows(const Step& step, const LogicalTensor& tensor, const MatrixS
 
 StepTiling tile_step(const Plan& plan, const Step& step) {
   const LogicalTensor& tensor = plan.source.tensors[step.inputs.front()];
-  if (step.action == Step::Action::Copy) return tile_copy(tensor.info, step.leading_dims);
+  if (step.action == Step::Action::Copy) {
+    if (step.interleaved_heads() != 0 && info(tensor.info.dtype).block_numel > 1) {
+      throw Error(ErrorCode::Internal, "blocks are copied in the order in which they lie");
+    }
+    return tile_copy(tensor.info, step.leading_dims);
+  }
   const QuantSpec& spec = *step.spec;
   const Dialect& dialect = dialect_named(step.dialect);
   DialectRequest request =

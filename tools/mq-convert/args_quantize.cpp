@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "mq/gguf.hpp"
 #include "tools/mq-convert/args_common.hpp"
 
 namespace mq::tool {
@@ -53,6 +54,13 @@ void add_encoding(CLI::App& app, Options& options) {
     if (scheme->count() > 0) throw Error(ErrorCode::Usage, "--bits and --scheme exclude each other");
     recipe.scheme = parse_spec("int" + std::to_string(parse_integer("--bits", text, 2, 8)));
   });
+  add_value(
+      app, kEncoding, "--mix", "q4_k_m|...",
+      "for a GGUF output: a type for every tensor, as llama.cpp's file type of that name has them",
+      [&, scheme](const std::string& text) {
+        if (scheme->count() > 0) throw Error(ErrorCode::Usage, "--mix and --scheme exclude each other");
+        recipe.mix = std::string(gguf_mixes()[parse_word("--mix", text, {gguf_mixes().begin(), gguf_mixes().end()})]);
+      });
   add_value(app, kEncoding, "--if-indivisible", "error|keep|channel",
             "what to do with a weight whose rows the group size does not divide: stop, keep it, or give it one scale "
             "per channel (default error)",

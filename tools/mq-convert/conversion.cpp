@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "mq/error.hpp"
 #include "mq/estimate.hpp"
+#include "mq/gguf.hpp"
 
 namespace mq::tool {
 
@@ -27,6 +29,11 @@ Conversion plan_conversion(const Options& options) {
       throw Error(ErrorCode::Usage, "the recipe asks for the importance of columns: --objective importance:FILE");
     }
     add_importance(analysis, *open_checkpoint(options.importance));
+  }
+  if (recipe.format == "gguf") {
+    analysis.gguf = std::make_shared<const GgufModel>(gguf_model(*conversion.input, source, options.like));
+  } else if (!options.like.empty()) {
+    throw Error({.code = ErrorCode::Usage, .message = "--like is for GGUF files", .found = recipe.format});
   }
   conversion.plan = make_plan(std::move(source), recipe, analysis);
   conversion.cost = cost_of(conversion.plan, target, options.threads);
