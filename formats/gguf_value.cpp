@@ -14,9 +14,15 @@ void append(std::string& out, T number) {
   std::memcpy(out.data() + at, &number, sizeof number);
 }
 
+template <>
 void append(std::string& out, std::string_view text) {
   append(out, static_cast<std::uint64_t>(text.size()));
   out += text;
+}
+
+template <>
+void append(std::string& out, std::string text) {
+  append(out, std::string_view(text));
 }
 
 template <class T>

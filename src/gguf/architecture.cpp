@@ -71,31 +71,6 @@ bool is_computed(std::string_view name) {
          name.ends_with(".rotary_emb.sin_cached");
 }
 
-// Empty for a tensor that such a model does not have.
-std::string gguf_name(std::string_view name, std::int64_t blocks) {
-  const std::string_view inner = without(name, "model.");
-  for (const Name& row : kOutside) {
-    if (row.hf == inner) return std::string(row.gguf);
-  }
-  const std::optional<BlockName> in_block = block_name(inner);
-  if (!in_block || in_block->block >= blocks) return {};
-  const std::size_t dot = in_block->rest.rfind('.');
-  if (dot == std::string_view::npos) return {};
-  const std::string_view leaf = in_block->rest.substr(dot);
-  if (leaf != ".weight" && leaf != ".bias") return {};
-  for (const Name& row : kInBlock) {
-    if (row.hf != in_block->rest.substr(0, dot)) continue;
-    return "blk." + std::to_string(in_block->block) + "." + std::string(row.gguf) + std::string(leaf);
-  }
-  return {};
-}
-
-std::int32_t heads_of(std::string_view hf_name, const ModelNumbers& numbers) {
-  if (hf_name.find(".self_attn.q_proj.") != std::string_view::npos) return static_cast<std::int32_t>(numbers.heads);
-  if (hf_name.find(".self_attn.k_proj.") != std::string_view::npos) return static_cast<std::int32_t>(numbers.kv_heads);
-  return 0;
-}
-
 void require_rows_of_heads(const TensorInfo& tensor, std::int32_t heads, const ModelNumbers& numbers) {
   const std::int64_t expected = heads * numbers.head_dim;
   if (numbers.head_dim % 2 == 0 && !tensor.shape.empty() && tensor.shape.front() == expected) return;
@@ -190,17 +165,44 @@ std::string known_model_types() {
   return names;
 }
 
+std::string gguf_name(std::string_view name) {
+  const std::string_view inner = without(name, "model.");
+  for (const Name& row : kOutside) {
+    if (row.hf == inner) return std::string(row.gguf);
+  }
+  const std::optional<BlockName> in_block = block_name(inner);
+  if (!in_block) return {};
+  const std::size_t dot = in_block->rest.rfind('.');
+  if (dot == std::string_view::npos) return {};
+  const std::string_view leaf = in_block->rest.substr(dot);
+  if (leaf != ".weight" && leaf != ".bias") return {};
+  for (const Name& row : kInBlock) {
+    if (row.hf != in_block->rest.substr(0, dot)) continue;
+    return "blk." + std::to_string(in_block->block) + "." + std::string(row.gguf) + std::string(leaf);
+  }
+  return {};
+}
+
+std::int32_t heads_of(std::string_view hf_name, const HeadCounts& counts) {
+  if (hf_name.find(".self_attn.q_proj.") != std::string_view::npos) return static_cast<std::int32_t>(counts.heads);
+  if (hf_name.find(".self_attn.k_proj.") != std::string_view::npos) return static_cast<std::int32_t>(counts.kv_heads);
+  return 0;
+}
+
+HeadCounts head_counts(const HfObject& config) {
+  HeadCounts counts{.heads = config.need_count("num_attention_heads"), .kv_heads = 0};
+  counts.kv_heads = config.count("num_key_value_heads").value_or(static_cast<std::uint32_t>(counts.heads));
+  if (counts.kv_heads != 0 && counts.heads % counts.kv_heads == 0) return counts;
+  config.refuse("num_key_value_heads", "a divisor of num_attention_heads", std::to_string(counts.kv_heads));
+}
+
 ModelNumbers add_model_values(const Architecture& architecture, const HfObject& config, GgufModel& model) {
-  ModelNumbers numbers{.blocks = config.need_count("num_hidden_layers"),
-                       .heads = config.need_count("num_attention_heads"),
-                       .vocab_size = config.need_count("vocab_size")};
+  ModelNumbers numbers{head_counts(config)};
+  numbers.blocks = config.need_count("num_hidden_layers");
+  numbers.vocab_size = config.need_count("vocab_size");
   const std::uint32_t width = config.need_count("hidden_size");
-  numbers.kv_heads = config.count("num_key_value_heads").value_or(static_cast<std::uint32_t>(numbers.heads));
   const std::optional<std::uint32_t> head_dim = config.count("head_dim");
   numbers.head_dim = head_dim ? *head_dim : width / numbers.heads;
-  if (numbers.kv_heads == 0 || numbers.heads % numbers.kv_heads != 0) {
-    config.refuse("num_key_value_heads", "a divisor of num_attention_heads", std::to_string(numbers.kv_heads));
-  }
   const std::string prefix = std::string(architecture.name) + ".";
   const auto add = [&](const char* key, auto value) { model.values.push_back(gguf_value(prefix + key, value)); };
   add("block_count", static_cast<std::uint32_t>(numbers.blocks));
@@ -225,11 +227,12 @@ void name_tensors(const Architecture& architecture, const ModelNumbers& numbers,
   model.tensors.clear();
   for (const LogicalTensor& tensor : source.tensors) {
     const SharedString& name = tensor.info.name;
-    GgufTensor& row = model.tensors.emplace_back(GgufTensor{.name = gguf_name(name, numbers.blocks)});
+    GgufTensor& row = model.tensors.emplace_back(GgufTensor{.name = gguf_name(name)});
     if (is_computed(name)) row.left_out = "left out: llama.cpp computes it";
     if (tied && row.name == "output.weight") row.left_out = "left out: config.json ties it to the embedding";
     if (!row.left_out.empty()) continue;
-    if (row.name.empty()) {
+    const std::optional<BlockName> in_block = block_name(without(name, "model."));
+    if (row.name.empty() || (in_block && in_block->block >= numbers.blocks)) {
       throw Error({.code = ErrorCode::Usage,
                    .message = "a model of type " + std::string(architecture.model_type) +
                               " has no such tensor, and llama.cpp no name for it",

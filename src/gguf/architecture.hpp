@@ -24,9 +24,20 @@ struct Architecture {
 const Architecture* find_architecture(std::string_view model_type) noexcept;
 std::string known_model_types();
 
+struct HeadCounts {
+  std::int64_t heads = 0, kv_heads = 0;
+};
+// Throws: Usage.
+HeadCounts head_counts(const HfObject& config);
+
+// llama.cpp's name; empty for a tensor that no such model has.
+std::string gguf_name(std::string_view name);
+// The heads of a query or key weight of that name; 0 for others.
+std::int32_t heads_of(std::string_view name, const HeadCounts& counts);
+
 // The numbers of a model of such an architecture.
-struct ModelNumbers {
-  std::int64_t blocks = 0, heads = 0, kv_heads = 0, head_dim = 0, vocab_size = 0;
+struct ModelNumbers : HeadCounts {
+  std::int64_t blocks = 0, head_dim = 0, vocab_size = 0;
 };
 // Appends the key-values, and the constants that stand for what is no key-value. Throws: Usage.
 ModelNumbers add_model_values(const Architecture& architecture, const HfObject& config, GgufModel& model);

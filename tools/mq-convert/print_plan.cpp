@@ -33,7 +33,8 @@ std::string becomes(const Step& step) {
   if (step.action == Step::Action::Copy) return "";
   if (!step.quantizes()) return std::string(to_string(step.spec->element));
   std::string text = to_string(*step.spec);
-  if (step.spec->scale_dtype) text += ", scales " + std::string(info(*step.spec->scale_dtype).short_name);
+  const bool own_scales = is_quantized_block(step.spec->element);
+  if (step.spec->scale_dtype && !own_scales) text += ", scales " + std::string(info(*step.spec->scale_dtype).short_name);
   return text;
 }
 
