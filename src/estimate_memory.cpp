@@ -9,6 +9,7 @@
 #include "src/block_layout.hpp"
 #include "src/metadata.hpp"
 #include "src/saturating.hpp"
+#include "src/search.hpp"
 #include "src/step_tiling.hpp"
 
 namespace mq {
@@ -26,6 +27,9 @@ constexpr std::int64_t kOutputTensorBytes = 320;
 // A name is held once and stands in a header that is read or made.
 constexpr std::int64_t kNameCopies = 3;
 constexpr std::int64_t kTileBytes = 256;  // digest, error and place in the queue
+// A search of ggml's blocks holds a strip as it is, in units of its scales, decoded, and its scales, codes and blocks
+// twice: less than so many times.
+constexpr std::int64_t kSearchCopies = 8;
 // Decimal digits of a double, at most, and of a count.
 constexpr std::size_t kDoubleText = 24, kCountText = 20;
 
@@ -37,6 +41,7 @@ struct Buffers {
   std::int64_t blocks = 0;
   std::int64_t decoded = 0;
   std::int64_t parts = 0;
+  std::int64_t searched = 0;
 
   void grow(const Buffers& other) {
     stored = std::max(stored, other.stored);
@@ -45,9 +50,10 @@ struct Buffers {
     blocks = std::max(blocks, other.blocks);
     decoded = std::max(decoded, other.decoded);
     parts = std::max(parts, other.parts);
+    searched = std::max(searched, other.searched);
   }
   // A vector that grows may have twice the room it needs.
-  std::int64_t total() const { return 2 * (stored + values + turned + blocks + decoded + parts); }
+  std::int64_t total() const { return 2 * (stored + values + turned + blocks + decoded + parts + searched); }
 };
 
 Buffers buffers_of(const Plan& plan, const Step& step, const StepTiling& tiling) {
@@ -60,6 +66,7 @@ Buffers buffers_of(const Plan& plan, const Step& step, const StepTiling& tiling)
   const std::int64_t band = direct ? std::min(numel, std::max(kStripNumel, grid.tile_cols)) : numel;
   const auto floats = static_cast<std::int64_t>(sizeof(float));
   const double per_weight = step.bits_per_weight / 8;
+  const bool searches_blocks = is_quantized_block(step.spec->element) && is_search(step.effort);
   return {.stored = numel * std::max<std::int64_t>(tiling.item_bytes, tensor.spec ? floats : 1),
           .values = band * floats,
           .turned = tiling.transposed ? numel * floats : 0,
@@ -67,7 +74,8 @@ Buffers buffers_of(const Plan& plan, const Step& step, const StepTiling& tiling)
           // And without what is not finite, for the encoding and for its errors.
           .decoded = !step.quantizes() ? 0 : (plan.recipe.allow_nan ? 3 : 1) * band * floats,
           // Codes before they are packed, what they are packed into, and scales.
-          .parts = 2 * numel + 2 * static_cast<std::int64_t>(per_weight * static_cast<double>(numel))};
+          .parts = 2 * numel + 2 * static_cast<std::int64_t>(per_weight * static_cast<double>(numel)),
+          .searched = searches_blocks ? kSearchCopies * kStripNumel * floats : 0};
 }
 
 // What a step holds while it runs, beyond the buffers: its state, and parts of the whole tensor, which no encoding
@@ -82,42 +90,32 @@ std::int64_t name_bytes(const Plan& plan) {
   for (const TensorInfo& tensor : plan.layout.tensors) bytes += tensor.name.size();
   for (const auto& [key, value] : plan.layout.metadata) bytes += key.size() + 64;
   for (const auto& [name, text] : plan.layout.texts) bytes += text.size();
+  for (const StoredValue& value : plan.layout.values) bytes += value.key.size() + value.bytes.size();
   return static_cast<std::int64_t>(bytes);
-}
-
-// What memory goes to.
-struct Needs {
-  Buffers buffers;           // of each thread
-  std::int64_t held = 0;     // by the step that holds most
-  std::int64_t listing = 0;  // lists of tensors, and of the tiles of the largest
-};
-
-Needs needs_of(const Plan& plan) {
-  Needs needs;
-  std::int64_t tiles = 0;
-  for (const Step& step : plan.steps) {
-    if (step.action == Step::Action::Drop) continue;
-    const StepTiling tiling = tile_step(plan, step);
-    needs.buffers.grow(buffers_of(plan, step, tiling));
-    needs.held = std::max(needs.held, held_bytes(step));
-    tiles = std::max(tiles, tiling.grid.count());
-  }
-  needs.listing = static_cast<std::int64_t>(plan.source.tensors.size()) * kInputTensorBytes +
-                  static_cast<std::int64_t>(plan.layout.tensors.size()) * kOutputTensorBytes +
-                  name_bytes(plan) * kNameCopies + (kMaxBatchTiles + tiles) * kTileBytes;
-  return needs;
 }
 
 }  // namespace
 
-std::int64_t listing_bound_bytes(const Plan& plan) {
-  return needs_of(plan).listing;
+std::int64_t MemoryBound::at(int threads) const noexcept {
+  return saturating_add(saturating_add(engine_bytes, listing_bytes), threads * thread_bytes);
 }
 
-std::int64_t memory_bound_bytes(const Plan& plan, int threads) {
-  const Needs needs = needs_of(plan);
-  const std::int64_t bound = saturating_add(kProgramBytes + kBatchBytes + needs.listing, needs.held);
-  return saturating_add(bound, threads * (kThreadBytes + needs.buffers.total()));
+MemoryBound memory_bound(const Plan& plan) {
+  Buffers buffers;        // of each thread
+  std::int64_t held = 0;  // by the step that holds most
+  std::int64_t tiles = 0;
+  for (const Step& step : plan.steps) {
+    if (step.action == Step::Action::Drop) continue;
+    const StepTiling tiling = tile_step(plan, step);
+    buffers.grow(buffers_of(plan, step, tiling));
+    held = std::max(held, held_bytes(step));
+    tiles = std::max(tiles, tiling.grid.count());
+  }
+  return {.engine_bytes = saturating_add(kProgramBytes + kBatchBytes, held),
+          .listing_bytes = static_cast<std::int64_t>(plan.source.tensors.size()) * kInputTensorBytes +
+                           static_cast<std::int64_t>(plan.layout.tensors.size()) * kOutputTensorBytes +
+                           name_bytes(plan) * kNameCopies + (kMaxBatchTiles + tiles) * kTileBytes,
+          .thread_bytes = kThreadBytes + buffers.total()};
 }
 
 std::int64_t report_bound_bytes(const Plan& plan) {

@@ -153,7 +153,7 @@ class StepMaker {
     step.action = Step::Action::Encode;
     const Dialect& dialect = dialect_named(recipe_.dialect);
     step.dialect = dialect.name;
-    if (step.kind == TensorKind::Conv1D) step.transforms = {{Transform::Kind::Transpose}};
+    if (step.kind == TensorKind::Conv1D && gguf_ == nullptr) step.transforms = {{Transform::Kind::Transpose}};
     if (step.kind == TensorKind::Experts) step.leading_dims = 2;
     if (auto* channel = std::get_if<PerChannel>(&spec.granularity)) {
       if (step.kind == TensorKind::Conv1D || channel->axis == 0) *channel = channels_of(step.kind);

@@ -1,4 +1,5 @@
 // The options of `quantize`, which is most of the command line.
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <optional>
@@ -45,11 +46,23 @@ void add_selection(CLI::App& app, Options& options) {
            recipe.allow_nan);
 }
 
+// A name of llama.cpp's that means several types is not one of a scheme.
+QuantSpec parse_scheme(const std::string& text) {
+  try {
+    return parse_spec(text);
+  } catch (const Error&) {
+    if (std::ranges::find(gguf_mixes(), text) == gguf_mixes().end()) throw;
+  }
+  throw Error({.code = ErrorCode::Usage,
+               .message = printable(text) + " is a mix of several encodings",
+               .hint = "ask for it with --mix " + text});
+}
+
 void add_encoding(CLI::App& app, Options& options) {
   Recipe& recipe = options.recipe;
   CLI::Option* scheme =
       add_value(app, kEncoding, "--scheme", "SCHEME", "the encoding (default int8); `mq-convert schemes` lists all",
-                [&](const std::string& text) { recipe.scheme = parse_spec(text); });
+                [&](const std::string& text) { recipe.scheme = parse_scheme(text); });
   add_value(app, kEncoding, "--bits", "N", "short for --scheme intN", [&, scheme](const std::string& text) {
     if (scheme->count() > 0) throw Error(ErrorCode::Usage, "--bits and --scheme exclude each other");
     recipe.scheme = parse_spec("int" + std::to_string(parse_integer("--bits", text, 2, 8)));
@@ -83,9 +96,7 @@ void add_encoding(CLI::App& app, Options& options) {
       "up to 6 bits and for groups of up to 128 (search, the default), the best of all (max, very slow), or what "
       "ggml's own encoder writes, bit for bit (reference, "
       "for its block types)",
-      [&](const std::string& text) {
-        recipe.effort = static_cast<Effort>(parse_word("--effort", text, {"fast", "search", "max", "reference"}));
-      });
+      [&](const std::string& text) { recipe.effort = parse_one_of("--effort", text, kEfforts); });
   add_value(
       app, kEncoding, "--objective", "mse|magnitude|x2|importance:FILE",
       "what a search takes for the error: squared errors as they are (default), weighted by sqrt(mean x^2) + |x|, "
@@ -95,8 +106,9 @@ void add_encoding(CLI::App& app, Options& options) {
         constexpr std::string_view kImportance = "importance:";
         const bool file = text.starts_with(kImportance) && text.size() > kImportance.size();
         options.importance = file ? text.substr(kImportance.size()) : std::string();
-        recipe.objective = file ? Objective::Importance
-                                : static_cast<Objective>(parse_word("--objective", text, {"mse", "magnitude", "x2"}));
+        // All but the last, which needs a file.
+        constexpr std::span kWithoutFile = std::span(kObjectives).first<kObjectives.size() - 1>();
+        recipe.objective = file ? Objective::Importance : parse_one_of("--objective", text, kWithoutFile);
       });
 }
 
