@@ -66,9 +66,8 @@ void check(const DialectRequest& request) {
   };
   if (spec.codec == "ggml") {
     refuse("an integer or fp8 encoding",
-           "ggml's blocks belong into GGUF, which is not written yet: mq::quantize() makes them "
-           "in memory; int" +
-               std::to_string(spec.bits) + ":g32 is near");
+           "ggml's blocks belong into a GGUF file: call the output NAME.gguf; int" + std::to_string(spec.bits) +
+               ":g32 is near");
   }
   if (spec.codec != "affine" && spec.codec != "fp8") {
     refuse("an integer or fp8 encoding",

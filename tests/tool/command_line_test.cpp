@@ -104,8 +104,14 @@ TEST_CASE("the container follows the suffix of OUT, and one that cannot be writt
     CHECK(names_in(dir.path()).empty());
   };
   refused("out.pt", {}, "safetensors file (.safetensors)");
-  refused("out.gguf", {}, "safetensors file (.safetensors)");
-  refused("out.safetensors", {"--to", "gguf"}, "found gguf");
+  refused("out.gguf", {}, "GGUF cannot hold this encoding");
+  refused("out.safetensors", {"--to", "pt"}, "GGUF file (.gguf)");
+  refused("out.safetensors", {"--scheme", "q8_0"}, "call the output NAME.gguf");
+  refused("out.safetensors", {"--mix", "q4_k_m"}, "types of GGUF files");
+  refused("out.gguf", {"--scheme", "q4_k_m"}, "ask for it with --mix q4_k_m");
+  refused("out.gguf", {"--mix", "q4_k_x"}, "--mix");
+  refused("out.gguf", {"--mix", "q4_k_m", "--scheme", "q4_k"}, "exclude each other");
+  refused("out.safetensors", {"--like", "base.gguf"}, "--like is for GGUF files");
   refused("out.safetensor", {}, "did you mean '.safetensors'?");
   refused("out.onnx", {}, "the suffix names no container");
   refused("out", {"--to", "onnx"}, "safetensors, pt or gguf");
