@@ -101,8 +101,7 @@ class FileWriter final : public CheckpointWriter {
 
 }  // namespace
 
-std::unique_ptr<CheckpointWriter> make_file_writer(const fs::path& path, const CreateOptions& options,
-                                                   LayOut lay_out) {
+std::unique_ptr<CheckpointWriter> make_file_writer(const fs::path& path, const CreateOptions& options, LayOut lay_out) {
   return std::make_unique<FileWriter>(path, options, lay_out);
 }
 

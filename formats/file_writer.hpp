@@ -1,4 +1,5 @@
-// A checkpoint that is one file: a header, then the tensors, each at its place. The texts that go with it lie beside it.
+// A checkpoint that is one file: a header, then the tensors, each at its place. The texts that go with it lie beside
+// it.
 #pragma once
 
 #include <cstdint>

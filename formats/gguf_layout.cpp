@@ -93,7 +93,8 @@ class Maker {
       refuse("name of a tensor too long", "at most " + std::to_string(kMaxGgufNameBytes) + " bytes",
              std::to_string(tensor.name.size()), tensor.name);
     }
-    if (utf8_valid_bytes(tensor.name) != tensor.name.size() || tensor.name.find(std::string_view("\0", 1)) != std::string_view::npos) {
+    if (utf8_valid_bytes(tensor.name) != tensor.name.size() ||
+        tensor.name.find(std::string_view("\0", 1)) != std::string_view::npos) {
       refuse("name of a tensor", "UTF-8 without zeros", "", tensor.name);
     }
     if (tensor.shape.size() > kMaxGgufRank) {

@@ -135,7 +135,7 @@ std::size_t most_bytes(Tensors tensors) {
 }  // namespace
 
 FileLayout lay_out_safetensors(Tensors tensors, const Metadata& metadata, const Limits& limits,
-                                      const std::filesystem::path& path) {
+                               const std::filesystem::path& path) {
   require_names(tensors, limits, path);
   FileLayout layout;
   layout.offsets.resize(tensors.size());

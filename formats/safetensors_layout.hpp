@@ -14,6 +14,6 @@ namespace mq::formats {
 // Throws: Usage for what the format cannot hold (a dtype, a name or metadata that is not UTF-8, a name twice), Limit (a
 // name or the header is too long).
 FileLayout lay_out_safetensors(std::span<const TensorInfo* const> tensors, const Metadata& metadata,
-                                      const Limits& limits, const std::filesystem::path& path);
+                               const Limits& limits, const std::filesystem::path& path);
 
 }  // namespace mq::formats

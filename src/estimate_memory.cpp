@@ -30,6 +30,8 @@ constexpr std::int64_t kTileBytes = 256;  // digest, error and place in the queu
 // A search of ggml's blocks holds a strip as it is, in units of its scales, decoded, and its scales, codes and blocks
 // twice: less than so many times.
 constexpr std::int64_t kSearchCopies = 8;
+// The text of a tokenizer and the tree that it is parsed into, measured, by what a name is multiplied with.
+constexpr std::size_t kVocabularyCopies = 2;
 // Decimal digits of a double, at most, and of a count.
 constexpr std::size_t kDoubleText = 24, kCountText = 20;
 
@@ -84,6 +86,12 @@ std::int64_t held_bytes(const Step& step) {
   return saturating_add(step.state_bytes, step.state_bytes);
 }
 
+// Of the text that a vocabulary was read from.
+std::size_t vocabulary_bytes(const Source& source) {
+  const auto file = std::ranges::find(source.assets, "tokenizer.json", &Asset::name);
+  return file == source.assets.end() ? 0 : static_cast<std::size_t>(file->size_bytes);
+}
+
 std::int64_t name_bytes(const Plan& plan) {
   std::size_t bytes = 0;
   for (const LogicalTensor& tensor : plan.source.tensors) bytes += tensor.info.name.size();
@@ -91,6 +99,7 @@ std::int64_t name_bytes(const Plan& plan) {
   for (const auto& [key, value] : plan.layout.metadata) bytes += key.size() + 64;
   for (const auto& [name, text] : plan.layout.texts) bytes += text.size();
   for (const StoredValue& value : plan.layout.values) bytes += value.key.size() + value.bytes.size();
+  if (!plan.layout.values.empty()) bytes += kVocabularyCopies * vocabulary_bytes(plan.source);
   return static_cast<std::int64_t>(bytes);
 }
 

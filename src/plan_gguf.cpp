@@ -98,7 +98,10 @@ void apply_gguf(const Source& source, const GgufModel& model, std::vector<Step>&
     const GgufTensor& tensor = model.tensors[input];
     if (step.action == Step::Action::Drop) continue;
     if (!tensor.left_out.empty()) {
-      step = Step{.id = step.id, .inputs = step.inputs, .action = Step::Action::Drop, .kind = step.kind,
+      step = Step{.id = step.id,
+                  .inputs = step.inputs,
+                  .action = Step::Action::Drop,
+                  .kind = step.kind,
                   .reason = tensor.left_out};
       continue;
     }

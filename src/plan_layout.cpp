@@ -6,8 +6,8 @@
 
 #include "src/dialects/dialect.hpp"
 #include "src/json.hpp"
-#include "src/plan_gguf.hpp"
 #include "src/metadata.hpp"
+#include "src/plan_gguf.hpp"
 #include "src/plan_shards.hpp"
 
 namespace mq {

@@ -47,8 +47,8 @@ class Indivisible {
     std::string text = text_;
     if (count_ > 20) text += "; and " + std::to_string(count_ - 20) + " more";
     throw Error({.code = ErrorCode::Usage,
-                 .message = "the group or block size does not divide the rows of " + std::to_string(count_) + " tensor" +
-                            (count_ > 1 ? "s: " : ": ") + text,
+                 .message = "the group or block size does not divide the rows of " + std::to_string(count_) +
+                            " tensor" + (count_ > 1 ? "s: " : ": ") + text,
                  .hint = "choose another size, give these tensors a --rule, or use --if-indivisible keep|channel"});
   }
 
@@ -184,9 +184,8 @@ class StepMaker {
       indivisible_.add(step.id, cols, size, blocks ? fitting_blocks(cols) : fitting_groups(cols));
       return false;
     }
-    Step kept = start(
-        step.inputs.front(), step.kind,
-        reasons_.share("kept: " + std::to_string(size) + " does not divide " + std::to_string(cols)));
+    Step kept = start(step.inputs.front(), step.kind,
+                      reasons_.share("kept: " + std::to_string(size) + " does not divide " + std::to_string(cols)));
     keep(kept);
     step = std::move(kept);
     return false;

@@ -136,8 +136,8 @@ struct Layout {
   Metadata metadata = {};                // goes into every file that can hold it
   std::vector<Asset> copies = {};        // files copied unchanged beside the weights
   std::vector<std::pair<std::string, std::string>> texts = {};  // files written beside the weights: name, content
-  std::int64_t later_bytes = 0;  // of texts that are added later, at most: there must be space for them too
-  Limits limits = {};            // of what the output may be
+  std::int64_t later_bytes = 0;          // of texts that are added later, at most: there must be space for them too
+  Limits limits = {};                    // of what the output may be
   std::vector<StoredValue> values = {};  // all key-values, of formats that have such; others ignore them
 };
 

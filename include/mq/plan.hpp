@@ -78,14 +78,14 @@ struct Step {
   InlineVector<Transform, 1> transforms;
   Action action = Action::Copy;
   TensorKind kind = TensorKind::Unknown;
-  SharedString reason;                   // "linear", "kept: norm", "tied to model.embed_tokens.weight"
-  Shared<QuantSpec> spec;                // Encode: the encoding with its scale_dtype; else null
-  Effort effort = Effort::Fast;          // Encode: how its scales are found
+  SharedString reason;                                   // "linear", "kept: norm", "tied to model.embed_tokens.weight"
+  Shared<QuantSpec> spec;                                // Encode: the encoding with its scale_dtype; else null
+  Effort effort = Effort::Fast;                          // Encode: how its scales are found
   std::shared_ptr<const std::vector<float>> importance;  // Encode: if the search asks for it
-  std::optional<Range> range;            // Encode: range of all values, if the analysis had it
-  std::string_view dialect = "plain";    // Encode: names and packing of the outputs; static
-  SharedString output_name = {};         // of the one output, where it is not the id; else empty
-  int leading_dims = 1;                  // dimensions that make up the rows
+  std::optional<Range> range;                            // Encode: range of all values, if the analysis had it
+  std::string_view dialect = "plain";                    // Encode: names and packing of the outputs; static
+  SharedString output_name = {};                         // of the one output, where it is not the id; else empty
+  int leading_dims = 1;                                  // dimensions that make up the rows
   InlineVector<std::size_t, 1> outputs;  // into Plan::layout.tensors, in the order of the dialect's parts
   std::int64_t input_bytes = 0;
   std::int64_t output_bytes = 0;
@@ -109,7 +109,7 @@ struct Plan {
   Source source;
   std::vector<Step> steps;  // one for each logical tensor, in source order
   std::vector<ConstantTensor> constants;
-  Layout layout;            // the whole output but the report
+  Layout layout;  // the whole output but the report
   std::vector<LeftOut> left_out;
   std::vector<std::string> notes;     // ties, types changed, what a reader should know
   std::vector<std::string> loads_in;  // runtimes that read the output; empty: this library only

@@ -53,8 +53,8 @@ struct Recipe {
   Task task = Task::Quantize;
   InputNames input = {};
 
-  QuantSpec scheme;                  // for what the rules do not decide
-  std::string mix = {};              // one of gguf_mixes() (mq/gguf.hpp), which then decides instead of the scheme
+  QuantSpec scheme;      // for what the rules do not decide
+  std::string mix = {};  // one of gguf_mixes() (mq/gguf.hpp), which then decides instead of the scheme
   // For all that is quantized, as far as its encoding has a search (Step::effort says).
   Effort effort = Effort::Search;
   Objective objective = Objective::SquaredError;
@@ -77,8 +77,8 @@ struct Recipe {
   std::string format = "safetensors";
   // Tensor bytes of a file of a folder, at most, unless one tensor has more; empty: the files of the source.
   std::optional<std::int64_t> max_shard_bytes;
-  bool sha256 = false;                 // digest with SHA-256 instead of XXH3-128
-  Limits limits = {};                  // of the size of the tensors and of the names written; changes no output
+  bool sha256 = false;  // digest with SHA-256 instead of XXH3-128
+  Limits limits = {};   // of the size of the tensors and of the names written; changes no output
 
   bool operator==(const Recipe&) const = default;
 };

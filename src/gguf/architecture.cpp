@@ -21,6 +21,8 @@ constexpr std::array kArchitectures = {
     Architecture{"qwen3", "qwen3"},
 };
 
+constexpr std::int64_t kMaxHeadDim = 1 << 16;
+
 struct Name {
   std::string_view hf;
   std::string_view gguf;
@@ -74,12 +76,12 @@ bool is_computed(std::string_view name) {
 void require_rows_of_heads(const TensorInfo& tensor, std::int32_t heads, const ModelNumbers& numbers) {
   const std::int64_t expected = heads * numbers.head_dim;
   if (numbers.head_dim % 2 == 0 && !tensor.shape.empty() && tensor.shape.front() == expected) return;
-  throw Error({.code = ErrorCode::Usage,
-               .message = "the rows of this tensor are not those of the heads that config.json speaks of",
-               .tensor = tensor.name,
-               .expected = std::to_string(heads) + " heads of an even number of rows, " + std::to_string(expected) +
-                           " in all",
-               .found = to_string(tensor.shape)});
+  throw Error(
+      {.code = ErrorCode::Usage,
+       .message = "the rows of this tensor are not those of the heads that config.json speaks of",
+       .tensor = tensor.name,
+       .expected = std::to_string(heads) + " heads of an even number of rows, " + std::to_string(expected) + " in all",
+       .found = to_string(tensor.shape)});
 }
 
 void require_all(const std::set<std::string_view>& names, const ModelNumbers& numbers, bool tied) {
@@ -203,6 +205,9 @@ ModelNumbers add_model_values(const Architecture& architecture, const HfObject& 
   const std::uint32_t width = config.need_count("hidden_size");
   const std::optional<std::uint32_t> head_dim = config.count("head_dim");
   numbers.head_dim = head_dim ? *head_dim : width / numbers.heads;
+  if (numbers.head_dim < 2 || numbers.head_dim > kMaxHeadDim) {
+    config.refuse("head_dim", "2 to " + std::to_string(kMaxHeadDim), std::to_string(numbers.head_dim));
+  }
   const std::string prefix = std::string(architecture.name) + ".";
   const auto add = [&](const char* key, auto value) { model.values.push_back(gguf_value(prefix + key, value)); };
   add("block_count", static_cast<std::uint32_t>(numbers.blocks));
@@ -228,8 +233,8 @@ void name_tensors(const Architecture& architecture, const ModelNumbers& numbers,
   for (const LogicalTensor& tensor : source.tensors) {
     const SharedString& name = tensor.info.name;
     GgufTensor& row = model.tensors.emplace_back(GgufTensor{.name = gguf_name(name)});
-    if (is_computed(name)) row.left_out = "left out: llama.cpp computes it";
-    if (tied && row.name == "output.weight") row.left_out = "left out: config.json ties it to the embedding";
+    if (is_computed(name)) row.left_out = "llama.cpp computes it";
+    if (tied && row.name == "output.weight") row.left_out = "config.json ties it to the embedding";
     if (!row.left_out.empty()) continue;
     const std::optional<BlockName> in_block = block_name(without(name, "model."));
     if (row.name.empty() || (in_block && in_block->block >= numbers.blocks)) {

@@ -24,9 +24,9 @@ struct Pattern {
 #define MQ_REST "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define MQ_LOWER_TAIL "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
 #define MQ_UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
-#define MQ_CASED(SUFFIX)                                                                  \
-  "[^\\r\\n\\p{L}\\p{N}]?" MQ_UPPER "*" MQ_LOWER_TAIL "+" SUFFIX "|[^\\r\\n\\p{L}\\p{N}]?" \
-  MQ_UPPER "+" MQ_LOWER_TAIL "*" SUFFIX "|"
+#define MQ_CASED(SUFFIX)                                                                                              \
+  "[^\\r\\n\\p{L}\\p{N}]?" MQ_UPPER "*" MQ_LOWER_TAIL "+" SUFFIX "|[^\\r\\n\\p{L}\\p{N}]?" MQ_UPPER "+" MQ_LOWER_TAIL \
+  "*" SUFFIX "|"
 #define MQ_CASED_REST "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 constexpr std::array kPatterns = {
     Pattern{MQ_WORDS "\\p{N}{1,3}" MQ_REST, "llama-bpe", true},

@@ -17,12 +17,12 @@ struct Mix {
   std::uint32_t file_type;
 };
 constexpr std::array kMixes = {
-    Mix{"q2_k", DType::Q2_K, 10},     Mix{"q3_k_s", DType::Q3_K, 11},    Mix{"q3_k_m", DType::Q3_K, 12},
-    Mix{"q3_k_l", DType::Q3_K, 13},   Mix{"q4_k_s", DType::Q4_K, 14},    Mix{"q4_k_m", DType::Q4_K, 15},
-    Mix{"q5_k_s", DType::Q5_K, 16},   Mix{"q5_k_m", DType::Q5_K, 17},    Mix{"q6_k", DType::Q6_K, 18},
-    Mix{"q8_0", DType::Q8_0, 7},      Mix{"q4_0", DType::Q4_0, 2},       Mix{"q4_1", DType::Q4_1, 3},
-    Mix{"q5_0", DType::Q5_0, 8},      Mix{"q5_1", DType::Q5_1, 9},       Mix{"iq4_nl", DType::IQ4_NL, 25},
-    Mix{"iq4_xs", DType::IQ4_XS, 30}, Mix{"bf16", DType::BFloat16, 32},  Mix{"f16", DType::Float16, 1},
+    Mix{"q2_k", DType::Q2_K, 10},     Mix{"q3_k_s", DType::Q3_K, 11},   Mix{"q3_k_m", DType::Q3_K, 12},
+    Mix{"q3_k_l", DType::Q3_K, 13},   Mix{"q4_k_s", DType::Q4_K, 14},   Mix{"q4_k_m", DType::Q4_K, 15},
+    Mix{"q5_k_s", DType::Q5_K, 16},   Mix{"q5_k_m", DType::Q5_K, 17},   Mix{"q6_k", DType::Q6_K, 18},
+    Mix{"q8_0", DType::Q8_0, 7},      Mix{"q4_0", DType::Q4_0, 2},      Mix{"q4_1", DType::Q4_1, 3},
+    Mix{"q5_0", DType::Q5_0, 8},      Mix{"q5_1", DType::Q5_1, 9},      Mix{"iq4_nl", DType::IQ4_NL, 25},
+    Mix{"iq4_xs", DType::IQ4_XS, 30}, Mix{"bf16", DType::BFloat16, 32}, Mix{"f16", DType::Float16, 1},
 };
 
 constexpr auto kMixNames = [] {
@@ -50,10 +50,10 @@ Category category_of(std::string_view name) {
     Category category;
   };
   static constexpr std::array kParts = {
-      Part{"attn_qkv.weight", Category::Values},        Part{"attn_kv_b.weight", Category::Values},
-      Part{"attn_v.weight", Category::Values},          Part{"attn_k.weight", Category::AttnK},
-      Part{"attn_q.weight", Category::AttnQ},           Part{"attn_output.weight", Category::AttnOutput},
-      Part{"ffn_up", Category::FfnUp},                  Part{"ffn_gate", Category::FfnGate},
+      Part{"attn_qkv.weight", Category::Values}, Part{"attn_kv_b.weight", Category::Values},
+      Part{"attn_v.weight", Category::Values},   Part{"attn_k.weight", Category::AttnK},
+      Part{"attn_q.weight", Category::AttnQ},    Part{"attn_output.weight", Category::AttnOutput},
+      Part{"ffn_up", Category::FfnUp},           Part{"ffn_gate", Category::FfnGate},
       Part{"ffn_down", Category::FfnDown},
   };
   if (name == "output.weight") return Category::Output;
@@ -66,12 +66,23 @@ Category category_of(std::string_view name) {
 
 // Why a tensor keeps its type; empty if it does not.
 std::string_view kept_because(const MixInput& tensor) {
-  static constexpr std::array<std::string_view, 17> kKept = {
-      "_norm.weight",         "ffn_gate_inp.weight",     "ffn_gate_tid2eid.weight", "altup",
-      "laurel",               "per_layer_model_proj",    "ssm_conv1d",              "shortconv.conv.weight",
-      "indexer.k_proj.weight", "indexer.q_proj.weight",  "time_mix_",               "attn_rel_b.weight",
-      ".position_embd",       ".patch_embd",             ".patch_merger",           ".rel_pos",
-      "sam."};
+  static constexpr std::array<std::string_view, 17> kKept = {"_norm.weight",
+                                                             "ffn_gate_inp.weight",
+                                                             "ffn_gate_tid2eid.weight",
+                                                             "altup",
+                                                             "laurel",
+                                                             "per_layer_model_proj",
+                                                             "ssm_conv1d",
+                                                             "shortconv.conv.weight",
+                                                             "indexer.k_proj.weight",
+                                                             "indexer.q_proj.weight",
+                                                             "time_mix_",
+                                                             "attn_rel_b.weight",
+                                                             ".position_embd",
+                                                             ".patch_embd",
+                                                             ".patch_merger",
+                                                             ".rel_pos",
+                                                             "sam."};
   static constexpr std::array<std::string_view, 2> kWhole = {"position_embd.weight", "token_types.weight"};
   if (std::ranges::count_if(tensor.shape, [](std::int64_t size) { return size > 1; }) < 2) {
     return "less than two dimensions";
@@ -122,7 +133,8 @@ class Chooser {
   }
   // Few values serve many heads there, so that more bits for them cost little.
   bool is_70b() const {
-    return model_.blocks == 80 && ((model_.architecture == "llama" && is_grouped_by(2)) || model_.architecture == "qwen2");
+    return model_.blocks == 80 &&
+           ((model_.architecture == "llama" && is_grouped_by(2)) || model_.architecture == "qwen2");
   }
 
   // The output, which every answer passes through.

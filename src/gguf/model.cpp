@@ -12,6 +12,7 @@ using namespace gguf;
 using formats::gguf_value;
 
 constexpr std::string_view kGgufFormat = "gguf";
+constexpr std::int64_t kMaxTokens = 1 << 24;
 
 // What a file that was split into several says of itself.
 bool is_of_the_file(std::string_view key) {
@@ -46,6 +47,17 @@ bool is_tied(const HfObject& config) {
   return config.flag("tie_word_embeddings", false);
 }
 
+// A token for every row of the embedding, and no memory for a number that is not the file's.
+void require_embedding(const HfObject& config, const Source& source, const GgufModel& model, std::int64_t tokens) {
+  for (std::size_t i = 0; i < model.tensors.size(); ++i) {
+    const Shape& shape = source.tensors[i].info.shape;
+    if (model.tensors[i].name != "token_embd.weight") continue;
+    if (!shape.empty() && shape.front() == tokens && tokens <= kMaxTokens) return;
+    config.refuse("vocab_size", "the rows of the embedding, at most " + std::to_string(kMaxTokens),
+                  std::to_string(tokens) + " for " + to_string(shape));
+  }
+}
+
 GgufModel from_hugging_face(const Source& source) {
   GgufModel model;
   if (source.config.empty()) {
@@ -72,6 +84,7 @@ GgufModel from_hugging_face(const Source& source) {
   const ModelNumbers numbers = add_model_values(*architecture, config, model);
   add_numbers(numbers, model);
   name_tensors(*architecture, numbers, is_tied(config), source, model);
+  require_embedding(config, source, model, numbers.vocab_size);
   add_tokenizer(files, config, numbers.vocab_size, model);
   model.files = files.read();
   model.files.emplace_back("config.json");

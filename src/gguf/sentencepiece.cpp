@@ -83,7 +83,8 @@ void add_piece(std::string_view bytes, std::int64_t id, Vocabulary& vocabulary) 
   auto type = TokenType::Normal;
   for (Message piece(bytes); piece.next();) {
     if (piece.field() == 1) text = piece.bytes();
-    if (piece.field() == 2 && piece.bytes().size() == sizeof score) std::memcpy(&score, piece.bytes().data(), sizeof score);
+    if (piece.field() == 2 && piece.bytes().size() == sizeof score)
+      std::memcpy(&score, piece.bytes().data(), sizeof score);
     if (piece.field() == 3 && piece.number() >= 1 && piece.number() <= 6) type = static_cast<TokenType>(piece.number());
   }
   vocabulary.set(id, std::move(text), type, score);
@@ -170,7 +171,8 @@ void read_added(HfFiles& files, Vocabulary& vocabulary) {
     std::int64_t id = -1;
     std::from_chars(number.data(), number.data() + number.size(), id);
     const json::Value* const content = token.find("content");
-    if (content == nullptr || content->as_string() == nullptr) settings->refuse("added_tokens_decoder", "a content", number);
+    if (content == nullptr || content->as_string() == nullptr)
+      settings->refuse("added_tokens_decoder", "a content", number);
     const json::Value* const special = token.find("special");
     const bool is_special = special != nullptr && special->as_bool() != nullptr && *special->as_bool();
     // The unknown token stays what it is.

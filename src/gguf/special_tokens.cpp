@@ -14,9 +14,9 @@ struct Special {
   std::string_view hf;
   std::string_view gguf;
 };
-constexpr std::array kSpecials = {Special{"bos", "bos"}, Special{"eos", "eos"}, Special{"unk", "unknown"},
+constexpr std::array kSpecials = {Special{"bos", "bos"},       Special{"eos", "eos"}, Special{"unk", "unknown"},
                                   Special{"sep", "seperator"},  // as llama.cpp spells it
-                                  Special{"pad", "padding"}, Special{"cls", "cls"}, Special{"mask", "mask"}};
+                                  Special{"pad", "padding"},   Special{"cls", "cls"}, Special{"mask", "mask"}};
 
 // Ids of tokens by their text.
 using Ids = std::map<std::string, std::int64_t, std::less<>>;
@@ -121,7 +121,8 @@ void add_templates(const json::Value& templates, GgufModel& model) {
     if (!main) names.push_back(plain_name(*name->as_string()));
     model.values.push_back(gguf_value(main ? kKey : kKey + ("." + names.back()), std::string_view(*text->as_string())));
   }
-  if (!names.empty()) model.values.push_back(gguf_value("tokenizer.chat_templates", std::span<const std::string>(names)));
+  if (!names.empty())
+    model.values.push_back(gguf_value("tokenizer.chat_templates", std::span<const std::string>(names)));
 }
 
 void add_chat_template(HfFiles& files, const HfObject* settings, GgufModel& model) {
@@ -155,8 +156,8 @@ void add_special_tokens(HfFiles& files, const HfObject& config, const HfObject* 
                             ", which the vocabulary does not have: left out");
       continue;
     }
-    model.values.push_back(gguf_value("tokenizer.ggml." + std::string(special.gguf) + "_token_id",
-                                      static_cast<std::uint32_t>(*id)));
+    model.values.push_back(
+        gguf_value("tokenizer.ggml." + std::string(special.gguf) + "_token_id", static_cast<std::uint32_t>(*id)));
   }
   add_around(settings ? &*settings : nullptr, tokenizer, texts, model);
   add_chat_template(files, settings ? &*settings : nullptr, model);

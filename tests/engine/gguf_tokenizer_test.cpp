@@ -104,8 +104,11 @@ TEST_CASE("tokenizer: byte-level BPE: one token for every row of the embedding, 
   CHECK(text(model, "tokenizer.ggml.pre") == "gpt-2");
   const std::vector<std::string> tokens = texts(model, "tokenizer.ggml.tokens");
   REQUIRE(tokens.size() == 40);
-  CHECK(std::vector<std::string>(tokens.begin(), tokens.begin() + 8) ==
-        std::vector<std::string>{"a", "<s>", "</s>", "b", "word", "\xc4\xa0" "a", "ab", "[PAD7]"});
+  CHECK(std::vector<std::string>(tokens.begin(), tokens.begin() + 8) == std::vector<std::string>{"a", "<s>", "</s>",
+                                                                                                 "b", "word",
+                                                                                                 "\xc4\xa0"
+                                                                                                 "a",
+                                                                                                 "ab", "[PAD7]"});
   const std::vector<std::int32_t> types = numbers<std::int32_t>(model, "tokenizer.ggml.token_type");
   CHECK(std::vector<std::int32_t>(types.begin(), types.begin() + 8) ==
         std::vector<std::int32_t>{1, 3, 3, 1, 4, 1, 1, 5});
@@ -117,12 +120,15 @@ TEST_CASE("tokenizer: byte-level BPE: one token for every row of the embedding, 
   CHECK(value(model, "tokenizer.ggml.add_eos_token") == gguf_value("tokenizer.ggml.add_eos_token", false));
 }
 
-TEST_CASE("tokenizer: the way words are split gets llama.cpp's name for it, and \"default\" with a note if it has none") {
+TEST_CASE(
+    "tokenizer: the way words are split gets llama.cpp's name for it, and \"default\" with a note if it has none") {
   constexpr const char* kLlama3 =
-      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+"
+      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
+      "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+"
       "|\\s+(?!\\S)|\\s+";
   constexpr const char* kQwen2 =
-      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+"
+      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| "
+      "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+"
       "(?!\\S)|\\s+";
   CHECK(pre_of(split(kLlama3), true) == "llama-bpe");
   CHECK(pre_of(split(kLlama3), false) == "default");
@@ -149,7 +155,8 @@ TEST_CASE("tokenizer: what a text is put between follows from the template where
 TEST_CASE("tokenizer: the chat template is taken from wherever it is") {
   LlamaFolder folder;
   CHECK(text(model_of(folder, {{"chat_template.jinja", "{{ x }}"}}), "tokenizer.chat_template") == "{{ x }}");
-  CHECK(text(model_of(folder, {{"chat_template.json", R"({"chat_template": "y"})"}}), "tokenizer.chat_template") == "y");
+  CHECK(text(model_of(folder, {{"chat_template.json", R"({"chat_template": "y"})"}}), "tokenizer.chat_template") ==
+        "y");
   folder.tokenizer_config.set("chat_template", "own");
   CHECK(text(model_of(folder, {{"chat_template.jinja", "{{ x }}"}}), "tokenizer.chat_template") == "own");
   folder.tokenizer_config.set("chat_template",
@@ -168,6 +175,9 @@ TEST_CASE("tokenizer: those that GGUF has no counterpart for, and broken ones, a
   CHECK(has(refusal(folder), "found \"Unigram\""));
   folder.tokenizer = json::parse(R"({"model": {"type": "WordPiece"}})", "");
   CHECK(has(refusal(folder), "found \"WordPiece\""));
+  folder = {};
+  folder.config.set("vocab_size", 41);
+  CHECK(has(refusal(folder), "the rows of the embedding"));
   folder = {};
   folder.vocab = 6;
   CHECK(has(refusal(folder), "outside the model's embedding"));
@@ -192,8 +202,8 @@ TEST_CASE("tokenizer: tokenizer.model of SentencePiece gives tokens with scores 
   folder.tokenizer_config = json::parse(R"({"added_tokens_decoder": {"0": {"content": "<unk>", "special": true},
       "5": {"content": "<|im_start|>", "special": false}}, "unk_token": "<unk>"})",
                                         "");
-  const std::string pieces = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3) +
-                             piece("<0x00>", 0, 6) + piece("\xe2\x96\x81t", -1.5f, 1);
+  const std::string pieces = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3) + piece("<0x00>", 0, 6) +
+                             piece("\xe2\x96\x81t", -1.5f, 1);
   const GgufModel model = model_of(folder, {{"tokenizer.model", pieces + field(2, varint(3, 2))}});
   CHECK(text(model, "tokenizer.ggml.model") == "llama");
   const std::vector<std::string> tokens = texts(model, "tokenizer.ggml.tokens");

@@ -1,83 +1,16 @@
-// GGUF files made of Hugging Face models: names, order of rows, key-values, types.
+// GGUF files made of Hugging Face models: names, order of rows, key-values.
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <cstring>
-#include <numeric>
 
 #include "formats/gguf_value.hpp"
 #include "mq/mq.hpp"
-#include "tests/support/errors.hpp"
-#include "tests/support/llama_folder.hpp"
+#include "tests/support/llama_gguf.hpp"
 #include "tests/support/paths.hpp"
 
 using namespace mq;
-using test::LlamaFolder;
-
-namespace {
-
-Recipe recipe(const char* scheme) {
-  Recipe r{.format = "gguf"};
-  r.scheme = parse_spec(scheme);
-  return r;
-}
-Recipe mix(const char* name) {
-  Recipe r{.mix = name, .format = "gguf"};
-  return r;
-}
-const Recipe kCopy{.task = Recipe::Task::Copy, .format = "gguf"};
-
-Plan plan_of(const Checkpoint& checkpoint, const Recipe& r, const std::filesystem::path& like = {}) {
-  Source source =
-      describe(checkpoint, r.task == Recipe::Task::Copy ? Recognise::Nothing : Recognise::Quantized);
-  Analysis analysis;
-  analysis.gguf = std::make_shared<const GgufModel>(gguf_model(checkpoint, source, like));
-  return make_plan(std::move(source), r, analysis);
-}
-
-// Writes the file, checks that it is as large as planned, and opens it.
-std::unique_ptr<Checkpoint> written(const std::filesystem::path& folder, const Recipe& r,
-                                    const std::filesystem::path& out, Executor& executor = serial_executor(),
-                                    const std::filesystem::path& like = {}) {
-  const auto input = open_checkpoint(folder);
-  const Plan plan = plan_of(*input, r, like);
-  const auto writer = create_checkpoint(out, r.format, {.overwrite = true, .sync = false});
-  const Report report = convert(*input, plan, *writer, executor);
-  CHECK(layout_size_bytes(plan.layout, r.format) == static_cast<std::int64_t>(std::filesystem::file_size(out)));
-  CHECK(report.output_bytes <= layout_size_bytes(plan.layout, r.format) + plan.layout.later_bytes);
-  return open_checkpoint(out);
-}
-
-std::string refusal(const LlamaFolder& folder, const Recipe& r = kCopy) {
-  const test::TempDir dir;
-  const auto input = open_checkpoint(folder.write(dir / "model"));
-  return test::message_of([&] { plan_of(*input, r); });
-}
-
-bool has(std::string_view text, std::string_view part) {
-  return text.find(part) != std::string_view::npos;
-}
-
-const Step& step(const Plan& plan, std::string_view id) {
-  for (const Step& s : plan.steps) {
-    if (s.id == id) return s;
-  }
-  FAIL("no step " << id);
-  return plan.steps.front();
-}
-
-std::vector<std::string> names_of(const Checkpoint& checkpoint) {
-  std::vector<std::string> names;
-  for (const TensorInfo& tensor : checkpoint.tensors()) names.push_back(tensor.name);
-  std::ranges::sort(names);
-  return names;
-}
-
-DType dtype_of(const Checkpoint& checkpoint, const char* name) {
-  return checkpoint.tensors()[*checkpoint.find(name)].dtype;
-}
-
-}  // namespace
+using namespace mq::test;
 
 TEST_CASE("gguf: a Llama model gets llama.cpp's names, float32 vectors, and its rows in llama.cpp's order") {
   const test::TempDir dir;
@@ -87,10 +20,10 @@ TEST_CASE("gguf: a Llama model gets llama.cpp's names, float32 vectors, and its 
   const auto file = written(dir / "model", kCopy, dir / "m.gguf");
   CHECK(file->tensors().size() == original->tensors().size());
   const std::vector<std::string> names = names_of(*file);
-  for (const char* name : {"token_embd.weight", "output_norm.weight", "output.weight", "blk.1.attn_norm.weight",
-                           "blk.1.ffn_norm.weight", "blk.0.attn_q.weight", "blk.0.attn_q.bias", "blk.0.attn_k.weight",
-                           "blk.0.attn_v.weight", "blk.0.attn_output.weight", "blk.0.ffn_gate.weight",
-                           "blk.0.ffn_up.weight", "blk.0.ffn_down.weight"}) {
+  for (const char* name :
+       {"token_embd.weight", "output_norm.weight", "output.weight", "blk.1.attn_norm.weight", "blk.1.ffn_norm.weight",
+        "blk.0.attn_q.weight", "blk.0.attn_q.bias", "blk.0.attn_k.weight", "blk.0.attn_v.weight",
+        "blk.0.attn_output.weight", "blk.0.ffn_gate.weight", "blk.0.ffn_up.weight", "blk.0.ffn_down.weight"}) {
     CAPTURE(name);
     CHECK(std::ranges::binary_search(names, name));
   }
@@ -224,6 +157,9 @@ TEST_CASE("gguf: what is missing or wrong in config.json is named") {
   folder.config.set("num_key_value_heads", 8);
   CHECK(has(refusal(folder), "self_attn.k_proj.weight"));
   folder = {};
+  folder.config.set("head_dim", 1 << 20);
+  CHECK(has(refusal(folder), "head_dim"));
+  folder = {};
   folder.config.set("rope_scaling", json::Object{{"rope_type", "longrope"}, {"factor", 2.0}});
   CHECK(has(refusal(folder), "found longrope"));
 }
@@ -296,97 +232,4 @@ TEST_CASE("gguf: models that are not known keep their names, and the plan says w
   const auto file = written(test::data_dir() / "cnn/cnn.pt", kCopy, dir / "m.gguf");
   CHECK(names_of(*file) == names_of(*network));
   CHECK(compare(*network, *file, serial_executor()).total.error_sq == 0);
-}
-
-TEST_CASE("gguf: --like takes names, key-values and vocabulary from another file") {
-  const test::TempDir dir;
-  LlamaFolder().write(dir / "model");
-  written(dir / "model", recipe("q8_0"), dir / "base.gguf");
-  LlamaFolder bare;
-  bare.tokenizer = bare.tokenizer_config = nullptr;
-  bare.write(dir / "bare");
-  const auto file = written(dir / "bare", recipe("q8_0"), dir / "m.gguf", serial_executor(), dir / "base.gguf");
-  CHECK(test::read_file(dir / "m.gguf") == test::read_file(dir / "base.gguf"));
-  // A file of floats with llama.cpp's names.
-  written(dir / "base.gguf", {.task = Recipe::Task::Dequantize, .format = "safetensors"}, dir / "floats.safetensors");
-  const auto again =
-      written(dir / "floats.safetensors", recipe("q8_0"), dir / "n.gguf", serial_executor(), dir / "base.gguf");
-  CHECK(names_of(*again) == names_of(*file));
-  bare.blocks = 1;
-  bare.write(dir / "short");
-  const auto input = open_checkpoint(dir / "short");
-  CHECK(has(test::message_of([&] { plan_of(*input, recipe("q8_0"), dir / "base.gguf"); }),
-            "has a tensor that the source lacks"));
-  CHECK(has(test::message_of([&] { plan_of(*input, recipe("q8_0"), dir / "model"); }), "not a GGUF file"));
-}
-
-TEST_CASE("gguf: a GGUF file written again keeps its key-values and its vocabulary") {
-  const test::TempDir dir;
-  written(LlamaFolder().write(dir / "model"), recipe("q8_0"), dir / "a.gguf");
-  written(dir / "a.gguf", kCopy, dir / "b.gguf");
-  CHECK(test::read_file(dir / "a.gguf") == test::read_file(dir / "b.gguf"));
-  const auto smaller = written(dir / "a.gguf", recipe("q4_0"), dir / "c.gguf");
-  CHECK(dtype_of(*smaller, "blk.0.ffn_up.weight") == DType::Q4_0);
-  const std::vector<StoredValue> values = formats::read_gguf_values(dir / "c.gguf", {});
-  CHECK(*formats::find_value(values, "general.file_type") == formats::gguf_value("general.file_type", 2u));
-  CHECK(formats::find_value(values, "tokenizer.ggml.merges") != nullptr);
-}
-
-TEST_CASE("gguf: rows that are not whole blocks are an error for a scheme, or kept if asked") {
-  const test::TempDir dir;
-  LlamaFolder folder;
-  folder.inner = 96;
-  const auto input = open_checkpoint(folder.write(dir / "model"));
-  const std::string message = test::message_of([&] { plan_of(*input, recipe("q4_k")); });
-  CHECK(has(message, "model.layers.1.mlp.down_proj.weight: rows of 96 by 256, fits: q8_0"));
-  Recipe keeping = recipe("q4_k");
-  keeping.if_indivisible = IfIndivisible::Keep;
-  const Plan plan = plan_of(*input, keeping);
-  CHECK(step(plan, "model.layers.1.mlp.down_proj.weight").reason == "kept: 256 does not divide 96");
-  CHECK(step(plan, "model.layers.1.mlp.up_proj.weight").quantizes());
-}
-
-TEST_CASE("gguf: a plan needs to know what the model is, and what is for GGUF goes nowhere else") {
-  const test::TempDir dir;
-  const auto input = open_checkpoint(LlamaFolder().write(dir / "model"));
-  CHECK(has(test::message_of([&] { make_plan(describe(*input), recipe("q8_0")); }), "Analysis::gguf"));
-  CHECK(has(test::message_of([&] { make_plan(describe(*input), {.mix = "q4_k_m"}); }), "types of GGUF files"));
-  CHECK(has(test::message_of([&] { make_plan(describe(*input), {.dialect = "gguf"}); }), "that of GGUF files"));
-  CHECK(has(test::message_of([&] { plan_of(*input, recipe("int8")); }), "q8_0 is near"));
-}
-
-TEST_CASE("gguf: a mix decides what no pattern does") {
-  const test::TempDir dir;
-  const auto input = open_checkpoint(LlamaFolder().write(dir / "model"));
-  Recipe r = mix("q4_k_m");
-  r.rules = {parse_rule("*.1.mlp.up_proj.weight=q8_0")};
-  r.exclude = {"lm_head.weight"};
-  const Plan plan = plan_of(*input, r);
-  CHECK(step(plan, "model.layers.1.mlp.up_proj.weight").spec->element == DType::Q8_0);
-  CHECK(step(plan, "lm_head.weight").action == Step::Action::Copy);
-  CHECK(step(plan, "model.embed_tokens.weight").spec->element == DType::Q4_K);
-  CHECK(step(plan, "model.layers.0.mlp.up_proj.weight").spec->element == DType::Q4_K);
-  CHECK(step(plan, "model.norm.weight").spec->element == DType::Float32);
-  CHECK(plan.loads_in == std::vector<std::string>{"llama.cpp", "transformers"});
-  r.include = {"model.embed_tokens.weight"};
-  CHECK(has(test::message_of([&] { plan_of(*input, r); }), "a mix has a type for every tensor"));
-  LlamaFolder narrow;
-  narrow.inner = 96;
-  const auto other = open_checkpoint(narrow.write(dir / "narrow"));
-  CHECK(step(plan_of(*other, mix("q4_k_s")), "model.layers.1.mlp.down_proj.weight").reason ==
-        "q4_k_s, q5_0 instead: 256 does not divide 96");
-}
-
-TEST_CASE("gguf: the same bytes with any number of threads") {
-  const test::TempDir dir;
-  LlamaFolder().write(dir / "model");
-  std::string first;
-  for (const int threads : {1, 2, 7}) {
-    CAPTURE(threads);
-    const auto executor = make_thread_executor(threads);
-    written(dir / "model", mix("q3_k_m"), dir / "m.gguf", *executor);
-    const std::string bytes = test::read_file(dir / "m.gguf");
-    if (first.empty()) first = bytes;
-    CHECK(bytes == first);
-  }
 }

@@ -43,8 +43,10 @@ TEST_CASE("gguf: header, key-values and data are the bytes of the format") {
   const std::vector<std::string> words = {"a", "", "\xc4\xa0t"};
   const std::vector<std::int32_t> numbers = {1, -2};
   Layout layout = test::layout_of(tensors);
-  layout.values = {gguf_value("general.architecture", std::string_view("llama")), gguf_value("n", std::uint32_t{7}),
-                   gguf_value("eps", 1e-5f), gguf_value("flag", true),
+  layout.values = {gguf_value("general.architecture", std::string_view("llama")),
+                   gguf_value("n", std::uint32_t{7}),
+                   gguf_value("eps", 1e-5f),
+                   gguf_value("flag", true),
                    gguf_value("words", std::span<const std::string>(words)),
                    gguf_value("arr", std::span<const std::int32_t>(numbers))};
   write(dir / "m.gguf", layout, tensors);

@@ -127,6 +127,7 @@ Precedence: --exclude, the first matching --rule, --include, defaults. A pattern
 Examples:
   mq-convert quantize model.pt model-int8.safetensors
   mq-convert quantize Llama-3.2-1B Llama-3.2-1B-int4 --scheme int4:g128
+  mq-convert quantize Llama-3.2-1B Llama-3.2-1B-q4_k_m.gguf --mix q4_k_m
   mq-convert quantize model.pt small.safetensors --bits 4 --rule 'kind:conv=int8' --exclude 'head.*'
   mq-convert quantize model.pt small.safetensors --bits 4 --dry-run)";
 
