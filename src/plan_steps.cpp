@@ -159,6 +159,13 @@ class StepMaker {
       if (step.kind == TensorKind::Conv1D || channel->axis == 0) *channel = channels_of(step.kind);
     }
     if (!fit_group(step, spec, decision.if_indivisible)) return;
+    if (decision.scale_dtype && is_quantized_block(spec.element)) {
+      throw Error({.code = ErrorCode::Usage,
+                   .message = "ggml's blocks have scales of a type of their own",
+                   .tensor = step.id,
+                   .expected = "no type of scales",
+                   .found = std::string(to_string(*decision.scale_dtype))});
+    }
     spec.scale_dtype = decision.scale_dtype ? *decision.scale_dtype : dialect.scale_dtype(spec, tensor.info.dtype);
     step.spec = specs_.share(spec);
     if (const auto it = analysis_.ranges.find(step.id); it != analysis_.ranges.end()) step.range = it->second;

@@ -74,7 +74,9 @@ StepTiling tile_step(const Plan& plan, const Step& step) {
   const std::int64_t quantum = row_quantum(step, tensor, tiling.outputs);
   tiling.request.allow_nonfinite = plan.recipe.allow_nan;
   tiling.request.two_pass = tiling.request.two_pass || reads_cut_rows(step, tensor, matrix, tiling.outputs);
-  tiling.request.search = {.effort = step.effort, .objective = plan.recipe.objective};
+  const bool weighs = step.importance || plan.recipe.objective != Objective::Importance;
+  tiling.request.search = {.effort = step.effort,
+                           .objective = weighs ? plan.recipe.objective : Objective::SquaredError};
   if (step.importance) tiling.request.search.importance = *step.importance;
   const bool casts = spec.codec == "float_cast";
   tiling.given_range = step.range && std::holds_alternative<PerTensor>(spec.granularity);

@@ -17,7 +17,7 @@ using formats::gguf_value;
 constexpr std::array kArchitectures = {
     Architecture{"llama", "llama", true},
     Architecture{"mistral", "llama", true},
-    Architecture{"qwen2", "qwen2"},
+    Architecture{.model_type = "qwen2", .name = "qwen2", .full_heads = true},
     Architecture{"qwen3", "qwen3"},
 };
 
@@ -207,6 +207,10 @@ ModelNumbers add_model_values(const Architecture& architecture, const HfObject& 
   numbers.head_dim = head_dim ? *head_dim : width / numbers.heads;
   if (numbers.head_dim < 2 || numbers.head_dim > kMaxHeadDim) {
     config.refuse("head_dim", "2 to " + std::to_string(kMaxHeadDim), std::to_string(numbers.head_dim));
+  }
+  if (architecture.full_heads && numbers.head_dim * numbers.heads != width) {
+    config.refuse("head_dim", std::to_string(width / numbers.heads) + ", hidden_size by num_attention_heads",
+                  std::to_string(numbers.head_dim));
   }
   const std::string prefix = std::string(architecture.name) + ".";
   const auto add = [&](const char* key, auto value) { model.values.push_back(gguf_value(prefix + key, value)); };

@@ -18,6 +18,7 @@ struct Architecture {
   std::string_view model_type;  // of config.json
   std::string_view name;        // llama.cpp's
   bool interleaves = false;     // the rows of queries and keys
+  bool full_heads = false;      // together as wide as the model: llama.cpp asks for no other size
 };
 
 // Null if it is none of them. `known` lists the model types there are.

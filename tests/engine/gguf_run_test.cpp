@@ -63,6 +63,9 @@ TEST_CASE("gguf: a plan needs to know what the model is, and what is for GGUF go
   CHECK(has(test::message_of([&] { make_plan(describe(*input), {.mix = "q4_k_m"}); }), "types of GGUF files"));
   CHECK(has(test::message_of([&] { make_plan(describe(*input), {.dialect = "gguf"}); }), "that of GGUF files"));
   CHECK(has(test::message_of([&] { plan_of(*input, recipe("int8")); }), "q8_0 is near"));
+  Recipe typed = recipe("q8_0");
+  typed.scale_dtype = DType::Float32;
+  CHECK(has(test::message_of([&] { plan_of(*input, typed); }), "scales of a type of their own"));
 }
 
 TEST_CASE("gguf: a mix decides what no pattern does") {
@@ -116,6 +119,33 @@ TEST_CASE("gguf: what an earlier output has is copied, in the order in which it 
   options.reuse = old.get();
   CHECK(convert(*input, plan, *writer, serial_executor(), options).reused == 14);
   CHECK(test::read_file(dir / "new.gguf") == test::read_file(dir / "old.gguf"));
+}
+
+TEST_CASE("gguf: importance may have llama.cpp's names, and none of embedding and head for a mix") {
+  const TempDir dir;
+  const auto input = open_checkpoint(LlamaFolder().write(dir / "model"));
+  Source source = describe(*input);
+  Analysis analysis;
+  analysis.gguf = std::make_shared<const GgufModel>(gguf_model(*input, source));
+  for (std::size_t i = 0; i < source.tensors.size(); ++i) {
+    const Shape& shape = source.tensors[i].info.shape;
+    const std::string name = analysis.gguf->tensors[i].name;
+    if (!name.starts_with("blk.") || shape.size() < 2) continue;
+    std::vector<float> columns(static_cast<std::size_t>(shape.back()), 1.0f);
+    columns[3] = 100;
+    analysis.importance.emplace(name, std::make_shared<const std::vector<float>>(std::move(columns)));
+  }
+  Recipe r = mix("q4_k_m");
+  r.objective = Objective::Importance;
+  const Plan plan = make_plan(source, r, analysis);
+  CHECK(step(plan, "model.layers.0.mlp.up_proj.weight").importance != nullptr);
+  CHECK(has(step(plan, "lm_head.weight").reason, "without importance"));
+  const auto writer = create_checkpoint(dir / "m.gguf", "gguf", {.sync = false});
+  convert(*input, plan, *writer, serial_executor());
+  r = recipe("q4_k");
+  r.objective = Objective::Importance;
+  analysis.importance.erase("blk.1.ffn_up.weight");
+  CHECK(has(message_of([&] { make_plan(source, r, analysis); }), "model.layers.1.mlp.up_proj.weight"));
 }
 
 TEST_CASE("gguf: the memory bound knows of the search's scratch and of the vocabulary") {

@@ -160,6 +160,12 @@ TEST_CASE("gguf: what is missing or wrong in config.json is named") {
   folder.config.set("head_dim", 1 << 20);
   CHECK(has(refusal(folder), "head_dim"));
   folder = {};
+  folder.head_dim = 32;
+  folder.config.set("head_dim", 32);
+  CHECK(refusal(folder) == "no error");
+  folder.config.set("model_type", "qwen2");
+  CHECK(has(refusal(folder), "64, hidden_size by num_attention_heads"));
+  folder = {};
   folder.config.set("rope_scaling", json::Object{{"rope_type", "longrope"}, {"factor", 2.0}});
   CHECK(has(refusal(folder), "found longrope"));
 }
