@@ -145,6 +145,11 @@ void add_gguf_values(Plan& plan, const GgufModel& model) {
     }
     plan.layout.values.push_back(formats::gguf_value(kFileType, file_type(plan)));
   }
+  for (const auto& [key, value] : plan.source.metadata) {
+    // Of a GGUF file all are kept; the others say nothing of the model.
+    if (plan.source.format == kGgufDialect.name || key == "format" || key == "quantization_config") continue;
+    plan.left_out.push_back({.what = "metadata " + printable(key)});
+  }
   for (const std::string& note : model.notes) plan.notes.push_back(note);
   if (!model.own_names.empty()) plan.notes.push_back("tensors keep their names: " + model.own_names);
   plan.loads_in = model.architecture.empty() || !model.own_names.empty()

@@ -229,6 +229,18 @@ TEST_CASE("gguf: Llama 3's stretched angles become a tensor of factors") {
   CHECK(values.back() == 8);
 }
 
+TEST_CASE("gguf: metadata that have no place in the file are named") {
+  const TempDir dir;
+  LlamaFolder().write(dir / "model");
+  test::write_checkpoint(dir / "model" / "model.safetensors", "safetensors", LlamaFolder().tensors(),
+                         {{"format", std::string("pt")}, {"trained_by", std::string("me")}}, {.overwrite = true});
+  const auto input = open_checkpoint(dir / "model");
+  const Plan plan = plan_of(*input, kCopy);
+  const auto named = [&](std::string_view what) { return std::ranges::count(plan.left_out, what, &LeftOut::what); };
+  CHECK(named("metadata trained_by") == 1);
+  CHECK(named("metadata format") == 0);
+}
+
 TEST_CASE("gguf: models that are not known keep their names, and the plan says why") {
   const test::TempDir dir;
   const auto network = open_checkpoint(test::data_dir() / "cnn/cnn.pt");

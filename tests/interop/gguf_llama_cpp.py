@@ -36,7 +36,8 @@ class LlamaCpp:
 
 
 def check(path, folder, most, texts):
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    # As the file says, and not as some class of this kind of model would have it.
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     theirs = LlamaCpp(path)
     worst = 0.0
