@@ -143,7 +143,7 @@ Plan make_plan(Source source, const Recipe& recipe, const Analysis& analysis) {
   const GgufModel* const gguf = require_gguf_model(source, recipe, analysis);
   Plan plan{.recipe = recipe, .source = std::move(source)};
   if (gguf != nullptr) plan.recipe.dialect = kGgufDialect.name;
-  plan.steps = make_steps(plan.source, plan.recipe, analysis, gguf);
+  plan.steps = make_steps(plan.source, plan.recipe, analysis, gguf, plan.notes);
   OutputMaker maker(plan, analysis);
   for (Step& step : plan.steps) maker.add(step);
   if (gguf != nullptr) add_constants(plan, *gguf);

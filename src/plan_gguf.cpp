@@ -58,6 +58,7 @@ const GgufModel* require_gguf_model(const Source& source, const Recipe& recipe, 
 
 void apply_mix(const Source& source, const Recipe& recipe, const GgufModel& model, std::vector<Decision>& decisions) {
   if (recipe.mix.empty()) return;
+  if (recipe.budget) throw Error(ErrorCode::Usage, "a mix and a budget exclude each other");
   if (!recipe.include.empty()) {
     throw Error({.code = ErrorCode::Usage,
                  .message = "a mix has a type for every tensor",

@@ -7,6 +7,7 @@
 #include "src/float_rows.hpp"
 #include "src/json.hpp"
 #include "src/kinds.hpp"
+#include "src/plan_budget.hpp"
 #include "src/plan_gguf.hpp"
 #include "src/pool.hpp"
 #include "src/stored_spec.hpp"
@@ -59,12 +60,14 @@ class Indivisible {
 
 class StepMaker {
  public:
-  StepMaker(const Source& source, const Recipe& recipe, const Analysis& analysis, const GgufModel* gguf)
-      : source_(source), recipe_(recipe), analysis_(analysis), gguf_(gguf) {}
+  StepMaker(const Source& source, const Recipe& recipe, const Analysis& analysis, const GgufModel* gguf,
+            std::vector<std::string>& notes)
+      : source_(source), recipe_(recipe), analysis_(analysis), gguf_(gguf), notes_(notes) {}
 
   std::vector<Step> quantize_steps() {
     std::vector<Decision> decisions = select(source_, recipe_);
     if (gguf_ != nullptr) apply_mix(source_, recipe_, *gguf_, decisions);
+    if (recipe_.budget) notes_.push_back(choose_within_budget(decisions, source_, recipe_, analysis_));
     const std::unordered_map<std::uint64_t, std::size_t> tied = tied_names(decisions);
     std::vector<Step> steps;
     steps.reserve(decisions.size());
@@ -80,6 +83,7 @@ class StepMaker {
       } else {
         keep(step);
       }
+      step.by_scheme = decisions[i].by_scheme;
       steps.push_back(std::move(step));
     }
     indivisible_.raise();
@@ -216,6 +220,7 @@ class StepMaker {
   const Recipe& recipe_;
   const Analysis& analysis_;
   const GgufModel* gguf_;
+  std::vector<std::string>& notes_;
   Indivisible indivisible_;
   Pool<SharedString> reasons_;
   Pool<Shared<QuantSpec>> specs_;
@@ -237,8 +242,8 @@ Shape encoded_shape(const Step& step, const Source& source) {
 }
 
 std::vector<Step> make_steps(const Source& source, const Recipe& recipe, const Analysis& analysis,
-                             const GgufModel* gguf) {
-  StepMaker maker(source, recipe, analysis, gguf);
+                             const GgufModel* gguf, std::vector<std::string>& notes) {
+  StepMaker maker(source, recipe, analysis, gguf, notes);
   std::vector<Step> steps = recipe.task == Recipe::Task::Quantize     ? maker.quantize_steps()
                             : recipe.task == Recipe::Task::Dequantize ? maker.dequantize_steps()
                                                                       : maker.copy_steps();

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mq/budget.hpp"
 #include "mq/checkpoint.hpp"
 #include "mq/observer.hpp"
 #include "mq/quant_spec.hpp"
@@ -49,6 +50,7 @@ struct Analysis {
   std::map<std::string, Range> ranges;  // of all values; saves per-tensor specs a pass
   // Mean square of each input column (or any other weight of its errors), for Objective::Importance.
   std::map<std::string, std::shared_ptr<const std::vector<float>>> importance;
+  Rates rates;  // of the candidates, for Recipe::budget
   // For the format "gguf", which needs it: what gguf_model() says of the same source.
   std::shared_ptr<const GgufModel> gguf;
 
@@ -78,9 +80,10 @@ struct Step {
   InlineVector<Transform, 1> transforms;
   Action action = Action::Copy;
   TensorKind kind = TensorKind::Unknown;
-  SharedString reason;                                   // "linear", "kept: norm", "tied to model.embed_tokens.weight"
-  Shared<QuantSpec> spec;                                // Encode: the encoding with its scale_dtype; else null
-  Effort effort = Effort::Fast;                          // Encode: how its scales are found
+  bool by_scheme = false;        // nothing but the recipe's scheme, or its budget, decided for the encoding
+  SharedString reason;           // "linear", "kept: norm", "tied to model.embed_tokens.weight"
+  Shared<QuantSpec> spec;        // Encode: the encoding with its scale_dtype; else null
+  Effort effort = Effort::Fast;  // Encode: how its scales are found
   std::shared_ptr<const std::vector<float>> importance;  // Encode: if the search asks for it
   std::optional<Range> range;                            // Encode: range of all values, if the analysis had it
   std::string_view dialect = "plain";                    // Encode: names and packing of the outputs; static
@@ -119,8 +122,8 @@ struct Plan {
 
 // Throws: Usage naming the tensor or pattern: a pattern that matches nothing, group sizes that do not divide (all such
 // tensors at once, with sizes that fit), unknown tensors above 5 % of all bytes, a combination that no dialect holds,
-// output names that collide, a format that is not chosen. Limit: tensors that claim far more bytes than the files that
-// hold them, names too long.
+// output names that collide, a format that is not chosen, a budget that no choice keeps to, or that the analysis has
+// not measured. Limit: tensors that claim far more bytes than the files that hold them, names too long.
 Plan make_plan(Source source, const Recipe& recipe, const Analysis& analysis = {});
 
 }  // namespace mq

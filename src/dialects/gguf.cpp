@@ -1,5 +1,6 @@
 #include "src/dialects/gguf.hpp"
 
+#include <array>
 #include <string>
 
 namespace mq {
@@ -60,6 +61,16 @@ std::optional<std::vector<LogicalTensor>> recognise(const Checkpoint&, const jso
 
 }  // namespace
 
-const Dialect kGgufDialect = {"gguf", scale_dtype, form, outputs, config, loads_in, recognise};
+constexpr std::array<std::string_view, 8> kCandidates = {"q2_k", "q3_k", "iq4_xs", "q4_k",
+                                                         "q5_k", "q5_1", "q6_k",   "q8_0"};
+
+const Dialect kGgufDialect = {.name = "gguf",
+                              .scale_dtype = scale_dtype,
+                              .form = form,
+                              .outputs = outputs,
+                              .config = config,
+                              .loads_in = loads_in,
+                              .recognise = recognise,
+                              .candidates = kCandidates};
 
 }  // namespace mq

@@ -148,6 +148,30 @@ TEST_CASE("gguf: importance may have llama.cpp's names, and none of embedding an
   CHECK(has(message_of([&] { make_plan(source, r, analysis); }), "model.layers.1.mlp.up_proj.weight"));
 }
 
+TEST_CASE("gguf: a budget chooses among ggml's blocks") {
+  const TempDir dir;
+  const auto input = open_checkpoint(LlamaFolder().write(dir / "model"));
+  Source source = describe(*input);
+  Analysis analysis;
+  analysis.gguf = std::make_shared<const GgufModel>(gguf_model(*input, source));
+  Recipe r{.format = "gguf"};
+  r.budget = parse_budget("4.6bpw");
+  r.effort = Effort::Fast;
+  analysis.rates = measure_rates(*input, source, r, analysis, serial_executor());
+  const Plan plan = make_plan(source, r, analysis);
+  double bytes = 0, numel = 0;
+  for (const Step& s : plan.steps) {
+    if (!s.by_scheme) continue;
+    CHECK(s.spec->codec == "ggml");
+    bytes += static_cast<double>(s.output_bytes);
+    numel += static_cast<double>(source.tensors[s.inputs.front()].info.numel());
+  }
+  CHECK(8 * bytes / numel <= 4.6);
+  CHECK(8 * bytes / numel > 4);
+  r.mix = "q4_k_m";
+  CHECK(has(message_of([&] { make_plan(source, r, analysis); }), "exclude each other"));
+}
+
 TEST_CASE("gguf: the memory bound knows of the search's scratch and of the vocabulary") {
   const test::TempDir dir;
   const auto input = open_checkpoint(LlamaFolder().write(dir / "model"));
