@@ -1,5 +1,8 @@
-// The GGUF container of llama.cpp as a Checkpoint. It delivers blocks as they are stored; codecs decode them.
+// The GGUF container of llama.cpp as a Checkpoint and as a CheckpointWriter. It delivers and takes blocks as they are
+// stored; codecs decode and make them.
+#include "formats/file_writer.hpp"
 #include "formats/gguf_header.hpp"
+#include "formats/gguf_layout.hpp"
 #include "formats/registry.hpp"
 #include "formats/tiles.hpp"
 
@@ -44,9 +47,18 @@ std::unique_ptr<Checkpoint> open(const fs::path& path, const OpenOptions& option
   return std::make_unique<GgufCheckpoint>(path, options.limits);
 }
 
+std::unique_ptr<CheckpointWriter> create(const fs::path& path, const CreateOptions& options) {
+  return make_file_writer(path, options, lay_out_gguf);
+}
+
 }  // namespace
 
-const Format kGguf{
-    .name = "gguf", .title = "GGUF file", .suffix = ".gguf", .matches = matches, .open = open, .create = nullptr};
+const Format kGguf{.name = "gguf",
+                   .title = "GGUF file",
+                   .suffix = ".gguf",
+                   .matches = matches,
+                   .open = open,
+                   .create = create,
+                   .size_bytes = [](const Layout& layout) { return file_bytes(layout, lay_out_gguf); }};
 
 }  // namespace mq::formats

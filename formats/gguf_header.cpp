@@ -16,10 +16,7 @@
 namespace mq::formats {
 namespace {
 
-constexpr std::array<char, 4> kMagic{'G', 'G', 'U', 'F'};
-constexpr std::uint32_t kFirstVersion = 2, kLastVersion = 3;
-constexpr std::uint32_t kMaxRank = 4;
-constexpr std::size_t kMaxNameBytes = 63;  // ggml keeps names in 64 bytes with a zero at the end
+constexpr std::uint32_t kFirstVersion = 2, kLastVersion = kGgufVersion;
 // Bytes of an entry with an empty name, or key, and as little else as there can be.
 constexpr std::uint64_t kMinTensorBytes = 8 + 4 + 4 + 8, kMinValueBytes = 8 + 4 + 1;
 
@@ -28,7 +25,7 @@ class Parser {
   Parser(const io::File& file, const Limits& limits) : file_(file), limits_(limits), cursor_(file, limits) {}
 
   GgufHeader parse() {
-    cursor_.skip(kMagic.size());
+    cursor_.skip(kGgufMagic.size());
     require_version();
     const std::uint64_t tensors = read_count("tensors", kMinTensorBytes);
     const std::uint64_t values = read_count("key-values", kMinValueBytes);
@@ -38,6 +35,7 @@ class Parser {
     refuse_duplicates();
     place_data();
     header_.metadata = std::move(metadata.values);
+    header_.extents = std::move(metadata.extents);
     header_.left_out.insert(header_.left_out.begin(), std::make_move_iterator(metadata.left_out.begin()),
                             std::make_move_iterator(metadata.left_out.end()));
     return std::move(header_);
@@ -86,9 +84,9 @@ class Parser {
     const std::uint64_t begin = cursor_.offset();
     TensorInfo tensor{.name = read_gguf_name(cursor_, limits_, file_.path())};
     tensor_ = tensor.name;
-    if (tensor.name.size() > kMaxNameBytes) {
+    if (tensor.name.size() > kMaxGgufNameBytes) {
       fail(ErrorCode::Corrupt, begin, "name of a tensor too long",
-           "at most " + std::to_string(kMaxNameBytes) + " bytes", std::to_string(tensor.name.size()));
+           "at most " + std::to_string(kMaxGgufNameBytes) + " bytes", std::to_string(tensor.name.size()));
     }
     tensor.shape = read_shape();
     const std::int32_t type = read_type(tensor);
@@ -100,8 +98,8 @@ class Parser {
   Shape read_shape() {
     const std::uint64_t offset = cursor_.offset();
     const std::uint32_t rank = cursor_.u32();
-    if (rank > kMaxRank) {
-      fail(ErrorCode::Corrupt, offset, "dimensions of a tensor", "at most " + std::to_string(kMaxRank),
+    if (rank > kMaxGgufRank) {
+      fail(ErrorCode::Corrupt, offset, "dimensions of a tensor", "at most " + std::to_string(kMaxGgufRank),
            std::to_string(rank));
     }
     if (rank > limits_.rank) {
@@ -227,10 +225,10 @@ class Parser {
 }  // namespace
 
 bool looks_like_gguf(const io::File& file) {
-  std::array<char, kMagic.size()> bytes{};
+  std::array<char, kGgufMagic.size()> bytes{};
   if (file.size() < bytes.size()) return false;
   file.read(0, std::as_writable_bytes(std::span(bytes)));
-  return bytes == kMagic;
+  return bytes == kGgufMagic;
 }
 
 GgufHeader read_gguf_header(const io::File& file, const Limits& limits) {

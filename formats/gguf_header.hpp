@@ -8,19 +8,27 @@
 // Source: ggml-org/ggml, docs/gguf.md, src/gguf.cpp.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
+#include "formats/gguf_metadata.hpp"
 #include "formats/io/file.hpp"
 #include "mq/checkpoint.hpp"
 
 namespace mq::formats {
+
+inline constexpr std::array<char, 4> kGgufMagic{'G', 'G', 'U', 'F'};
+inline constexpr std::uint32_t kGgufVersion = 3;  // the one that is written
+inline constexpr std::uint32_t kMaxGgufRank = 4;
+inline constexpr std::size_t kMaxGgufNameBytes = 63;  // ggml keeps names in 64 bytes with a zero at the end
 
 struct GgufHeader {
   std::vector<TensorInfo> tensors;     // in the order of the file; shapes are row-major
   std::vector<std::uint64_t> offsets;  // of each tensor's first byte in the file
   Metadata metadata;
   std::vector<LeftOut> left_out;
+  std::vector<GgufExtent> extents;  // of all key-values
 };
 
 // Whether the file begins like a GGUF file, be the rest right or wrong.

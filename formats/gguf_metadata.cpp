@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "formats/duplicates.hpp"
+#include "formats/gguf_value.hpp"
 #include "formats/io/checked.hpp"
 #include "formats/limits.hpp"
 #include "mq/error.hpp"
@@ -14,11 +15,10 @@
 namespace mq::formats {
 namespace {
 
-// In the order of their numbers. `bytes` is 0 where it depends on the value.
-enum class Type : std::uint32_t { U8, I8, U16, I16, U32, I32, F32, Bool, String, Array, U64, I64, F64 };
+using Type = GgufType;
 struct TypeRow {
   std::string_view plural;
-  std::uint64_t bytes;
+  std::uint64_t bytes;  // 0 where it depends on the value
 };
 constexpr std::array<TypeRow, 13> kTypes{{{"u8 numbers", 1},
                                           {"i8 numbers", 1},
@@ -34,8 +34,6 @@ constexpr std::array<TypeRow, 13> kTypes{{{"u8 numbers", 1},
                                           {"i64 numbers", 8},
                                           {"f64 numbers", 8}}};
 
-constexpr std::string_view kAlignmentKey = "general.alignment";
-constexpr std::uint32_t kMaxAlignment = 1 << 20;
 constexpr std::uint64_t kMaxCount = std::uint64_t{1} << 30;  // characters of a string, elements of an array
 
 class Reader {
@@ -44,15 +42,17 @@ class Reader {
       : cursor_(cursor), limits_(limits), path_(path) {}
 
   GgufMetadata read(std::uint64_t count) {
-    std::vector<std::string> keys;
     for (std::uint64_t i = 0; i < count; ++i) {
       begin_ = cursor_.offset();
       key_ = read_gguf_name(cursor_, limits_, path_);
       if (key_.empty()) corrupt("empty key", "a name", "");
       read_value();
-      keys.push_back(std::move(key_));
+      result_.extents.back().end = cursor_.offset();
+      result_.extents.back().key = std::move(key_);
     }
-    if (const auto twice = find_duplicate({keys.begin(), keys.end()})) {
+    std::vector<std::string_view> keys;
+    for (const GgufExtent& extent : result_.extents) keys.emplace_back(extent.key);
+    if (const auto twice = find_duplicate(std::move(keys))) {
       corrupt("key twice", "unique keys", std::string(*twice));
     }
     if (more_left_out_ > 0) {
@@ -80,7 +80,8 @@ class Reader {
 
   void read_value() {
     const Type type = read_type();
-    if (key_ == kAlignmentKey) return read_alignment(type);
+    result_.extents.push_back({.type = static_cast<std::uint32_t>(type), .begin = cursor_.offset()});
+    if (key_ == kGgufAlignmentKey) return read_alignment(type);
     if (type == Type::Array) return read_array();
     if (type != Type::String) {
       result_.values.emplace_back(key_, scalar(type));
@@ -168,8 +169,8 @@ class Reader {
     if (type != Type::U32)
       corrupt("bad type of " + key_, "u32", std::string(kTypes[static_cast<std::size_t>(type)].plural));
     result_.alignment = cursor_.u32();
-    if (!std::has_single_bit(result_.alignment) || result_.alignment > kMaxAlignment) {
-      corrupt("bad " + key_, "a power of two up to " + std::to_string(kMaxAlignment),
+    if (!std::has_single_bit(result_.alignment) || result_.alignment > kMaxGgufAlignment) {
+      corrupt("bad " + key_, "a power of two up to " + std::to_string(kMaxGgufAlignment),
               std::to_string(result_.alignment));
     }
     result_.values.emplace_back(key_, std::int64_t{result_.alignment});

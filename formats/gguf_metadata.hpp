@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "formats/header_cursor.hpp"
@@ -14,12 +15,24 @@
 
 namespace mq::formats {
 
+inline constexpr std::string_view kGgufAlignmentKey = "general.alignment";
+inline constexpr std::uint32_t kGgufAlignment = 32;  // where the file does not say
+inline constexpr std::uint32_t kMaxGgufAlignment = 1 << 20;
+
+// Where a value lies in the file.
+struct GgufExtent {
+  std::string key;
+  std::uint32_t type = 0;
+  std::uint64_t begin = 0, end = 0;
+};
+
 struct GgufMetadata {
   // Scalars. Numbers of 64 bits without a sign that no std::int64_t holds are text, in decimal.
   Metadata values;
   // Arrays ("tokenizer.ggml.tokens (array of 32000 strings)") and strings that are not UTF-8: read over, not kept.
   std::vector<LeftOut> left_out;
-  std::uint32_t alignment = 32;  // of the data of each tensor: general.alignment
+  std::uint32_t alignment = kGgufAlignment;  // of the data of each tensor
+  std::vector<GgufExtent> extents;
 };
 
 // Reads `count` key-values. path names the file in errors.

@@ -48,6 +48,12 @@ std::optional<DType> ggml_dtype(std::int32_t type) noexcept {
   return row->dtype;
 }
 
+std::optional<std::int32_t> ggml_type(DType dtype) noexcept {
+  const auto row = std::ranges::find(kTypes, dtype, &Row::dtype);
+  if (row == kTypes.end()) return std::nullopt;
+  return row->type;
+}
+
 UnknownGgmlType describe_unknown_ggml_type(std::int32_t type) {
   const std::string number = std::to_string(type);
   const auto retired = std::ranges::find(kRetired, type, &Retired::type);

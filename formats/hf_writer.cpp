@@ -29,7 +29,7 @@ constexpr std::size_t kCopyBytes = std::size_t{1} << 20;
 // One file of weights: the tensors in it, by their index in the layout.
 struct Shard {
   std::vector<std::size_t> members;
-  SafetensorsLayout layout;
+  FileLayout layout;
 };
 
 // A directory that holds something else than a model was named by mistake.

@@ -134,10 +134,10 @@ std::size_t most_bytes(Tensors tensors) {
 
 }  // namespace
 
-SafetensorsLayout lay_out_safetensors(Tensors tensors, const Metadata& metadata, const Limits& limits,
-                                      const std::filesystem::path& path) {
+FileLayout lay_out_safetensors(Tensors tensors, const Metadata& metadata, const Limits& limits,
+                               const std::filesystem::path& path) {
   require_names(tensors, limits, path);
-  SafetensorsLayout layout;
+  FileLayout layout;
   layout.offsets.resize(tensors.size());
   std::string& json = layout.header;
   json.assign(sizeof(std::uint64_t), '\0');  // its length

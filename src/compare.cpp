@@ -9,6 +9,7 @@
 
 #include "src/compare_tensor.hpp"
 #include "src/float_rows.hpp"
+#include "src/gguf/restore.hpp"
 #include "src/kinds.hpp"
 #include "src/saturating.hpp"
 #include "src/stored_spec.hpp"
@@ -82,8 +83,10 @@ ErrorStats total_of(const std::vector<TensorComparison>& tensors) {
 }  // namespace
 
 Comparison compare(const Checkpoint& original, const Checkpoint& other, Executor& executor) {
-  const Source source_a = describe(original);
-  const Source source_b = describe(other);
+  Source source_a = describe(original);
+  Source source_b = describe(other);
+  gguf::restore_names(source_a, source_b);
+  gguf::restore_names(source_b, source_a);
   const NameIndex index_a = index_of(source_a);
   const NameIndex index_b = index_of(source_b);
   const std::vector<TensorKind> kinds = classify(source_a);

@@ -39,7 +39,8 @@ View make_view(const LogicalTensor& a, const LogicalTensor& b, TensorKind kind) 
   const std::size_t rank = a.info.shape.size();
   // Plain tensors can be seen as any matrix; encoded ones have theirs.
   int leading = b.spec ? b.leading_dims : a.leading_dims;
-  if (rank < 2 && !a.spec && !b.spec) leading = 0;
+  const bool in_order = a.interleaved_heads == 0 && b.interleaved_heads == 0;
+  if (rank < 2 && !a.spec && !b.spec && in_order) leading = 0;
   if (!a.spec) view.a.leading_dims = leading;
   if (!b.spec) view.b.leading_dims = a.spec ? a.leading_dims : leading;
   view.one_channel = rank < 2;

@@ -194,6 +194,10 @@ Report convert(const Checkpoint& checkpoint, const Plan& plan, CheckpointWriter&
   std::optional<Resumption> resumption;
   if (PartialOutput* const partial = writer.partial()) resumption.emplace(*partial, checkpoint, plan, options);
   writer.begin(plan.layout);
+  for (const ConstantTensor& constant : plan.constants) {
+    const auto bytes = std::as_bytes(std::span(constant.values));
+    writer.write(constant.output, 0, 1, 0, static_cast<std::int64_t>(bytes.size()), bytes);
+  }
   ProgressMeter meter(options, plan.input_bytes);
   Report report;
   try {

@@ -9,6 +9,7 @@
 #include "src/block_layout.hpp"
 #include "src/metadata.hpp"
 #include "src/saturating.hpp"
+#include "src/search.hpp"
 #include "src/step_tiling.hpp"
 
 namespace mq {
@@ -26,6 +27,11 @@ constexpr std::int64_t kOutputTensorBytes = 320;
 // A name is held once and stands in a header that is read or made.
 constexpr std::int64_t kNameCopies = 3;
 constexpr std::int64_t kTileBytes = 256;  // digest, error and place in the queue
+// A search of ggml's blocks holds a strip as it is, in units of its scales, decoded, and its scales, codes and blocks
+// twice: less than so many times.
+constexpr std::int64_t kSearchCopies = 8;
+// The text of a tokenizer and the tree that it is parsed into, measured, by what a name is multiplied with.
+constexpr std::size_t kVocabularyCopies = 2;
 // Decimal digits of a double, at most, and of a count.
 constexpr std::size_t kDoubleText = 24, kCountText = 20;
 
@@ -37,6 +43,7 @@ struct Buffers {
   std::int64_t blocks = 0;
   std::int64_t decoded = 0;
   std::int64_t parts = 0;
+  std::int64_t searched = 0;
 
   void grow(const Buffers& other) {
     stored = std::max(stored, other.stored);
@@ -45,9 +52,10 @@ struct Buffers {
     blocks = std::max(blocks, other.blocks);
     decoded = std::max(decoded, other.decoded);
     parts = std::max(parts, other.parts);
+    searched = std::max(searched, other.searched);
   }
   // A vector that grows may have twice the room it needs.
-  std::int64_t total() const { return 2 * (stored + values + turned + blocks + decoded + parts); }
+  std::int64_t total() const { return 2 * (stored + values + turned + blocks + decoded + parts + searched); }
 };
 
 Buffers buffers_of(const Plan& plan, const Step& step, const StepTiling& tiling) {
@@ -60,6 +68,7 @@ Buffers buffers_of(const Plan& plan, const Step& step, const StepTiling& tiling)
   const std::int64_t band = direct ? std::min(numel, std::max(kStripNumel, grid.tile_cols)) : numel;
   const auto floats = static_cast<std::int64_t>(sizeof(float));
   const double per_weight = step.bits_per_weight / 8;
+  const bool searches_blocks = is_quantized_block(step.spec->element) && is_search(step.effort);
   return {
       .stored = numel * std::max<std::int64_t>(tiling.item_bytes, tensor.spec ? floats : 1),
       .values = band * floats,
@@ -68,7 +77,8 @@ Buffers buffers_of(const Plan& plan, const Step& step, const StepTiling& tiling)
       // And without what is not finite, for the encoding and for its errors; and weighed.
       .decoded = !step.quantizes() ? 0 : ((plan.recipe.allow_nan ? 3 : 1) + (step.importance ? 1 : 0)) * band * floats,
       // Codes before they are packed, what they are packed into, and scales.
-      .parts = 2 * numel + 2 * static_cast<std::int64_t>(per_weight * static_cast<double>(numel))};
+      .parts = 2 * numel + 2 * static_cast<std::int64_t>(per_weight * static_cast<double>(numel)),
+      .searched = searches_blocks ? kSearchCopies * kStripNumel * floats : 0};
 }
 
 // What a step holds while it runs, beyond the buffers: its state, and parts of the whole tensor, which no encoding
@@ -77,12 +87,20 @@ std::int64_t held_bytes(const Step& step) {
   return saturating_add(step.state_bytes, step.state_bytes);
 }
 
+// Of the text that a vocabulary was read from.
+std::size_t vocabulary_bytes(const Source& source) {
+  const auto file = std::ranges::find(source.assets, "tokenizer.json", &Asset::name);
+  return file == source.assets.end() ? 0 : static_cast<std::size_t>(file->size_bytes);
+}
+
 std::int64_t name_bytes(const Plan& plan) {
   std::size_t bytes = 0;
   for (const LogicalTensor& tensor : plan.source.tensors) bytes += tensor.info.name.size();
   for (const TensorInfo& tensor : plan.layout.tensors) bytes += tensor.name.size();
   for (const auto& [key, value] : plan.layout.metadata) bytes += key.size() + 64;
   for (const auto& [name, text] : plan.layout.texts) bytes += text.size();
+  for (const StoredValue& value : plan.layout.values) bytes += value.key.size() + value.bytes.size();
+  if (!plan.layout.values.empty()) bytes += kVocabularyCopies * vocabulary_bytes(plan.source);
   return static_cast<std::int64_t>(bytes);
 }
 

@@ -33,9 +33,10 @@ void transpose(const float* in, std::int64_t rows, std::int64_t cols, float* out
 }  // namespace
 
 MatrixReader::MatrixReader(const Checkpoint& checkpoint, const LogicalTensor& tensor, bool transposed)
-    : checkpoint_(checkpoint), tensor_(tensor), transposed_(transposed != tensor.transposed) {
+    : checkpoint_(checkpoint), tensor_(tensor), transposed_(transposed != tensor.transposed), order_(0, 0) {
   const TensorInfo& info = tensor.info;
   stored_ = matrix_shape(stored_shape(), tensor.leading_dims);
+  if (tensor.interleaved_heads != 0) order_ = {stored_.rows, tensor.interleaved_heads};
   shape_ = transposed_ ? MatrixShape{stored_.cols, stored_.rows} : stored_;
   if (tensor.spec) {
     open_quantized();
@@ -104,19 +105,21 @@ void MatrixReader::read_part_rows(const Part& part, std::int64_t row, std::int64
   unpack_down(packed, row, cols, bits, codec_.spec.qmin(), {reinterpret_cast<std::uint8_t*>(out.data()), out.size()});
 }
 
+template <class F>
+void MatrixReader::for_each_stored_rows(const Tile& tile, bool whole_rows, F&& read) const {
+  if (whole_rows && !order_.changes()) return read(tile.row, std::int64_t{0}, tile.rows);
+  for (std::int64_t r = 0; r < tile.rows; ++r) read(order_.target(tile.row + r), r, std::int64_t{1});
+}
+
 void MatrixReader::read_codes(const Part& part, const Tile& tile, std::span<std::byte> out) const {
   const TensorInfo& stored = checkpoint_.tensors()[part.tensor];
-  const std::int64_t row_bytes = part.info.row_bytes;
-  if (tile.cols == stored_.cols) {
-    checkpoint_.read(part.tensor, elements(stored, tile.row * row_bytes), elements(stored, tile.rows * row_bytes), out);
-    return;
-  }
-  const std::int64_t first = code_bytes(codec_, tile.col);
-  const std::int64_t count = code_bytes(codec_, tile.cols);
-  for (std::int64_t r = 0; r < tile.rows; ++r) {
-    checkpoint_.read(part.tensor, elements(stored, (tile.row + r) * row_bytes + first), elements(stored, count),
-                     out.subspan(static_cast<std::size_t>(r * count), static_cast<std::size_t>(count)));
-  }
+  const bool whole = tile.cols == stored_.cols;
+  const std::int64_t first = whole ? 0 : code_bytes(codec_, tile.col);
+  const std::int64_t count = whole ? part.info.row_bytes : code_bytes(codec_, tile.cols);
+  for_each_stored_rows(tile, whole, [&](std::int64_t row, std::int64_t at, std::int64_t rows) {
+    checkpoint_.read(part.tensor, elements(stored, row * part.info.row_bytes + first), elements(stored, rows * count),
+                     out.subspan(static_cast<std::size_t>(at * count), static_cast<std::size_t>(rows * count)));
+  });
 }
 
 std::size_t MatrixReader::part_bytes(const Part& part, const Tile& tile) const {
@@ -164,14 +167,11 @@ void MatrixReader::decode(const Tile& tile, float* out, Scratch& scratch) const 
 
 void MatrixReader::read_plain(const Tile& tile, std::span<std::byte> out) const {
   const std::size_t index = tensor_.parts.front().tensor;
-  if (tile.cols == stored_.cols) {
-    return checkpoint_.read(index, tile.row * stored_.cols, tile.rows * stored_.cols, out);
-  }
-  const std::size_t row_bytes = out.size() / static_cast<std::size_t>(tile.rows);
-  for (std::int64_t r = 0; r < tile.rows; ++r) {
-    checkpoint_.read(index, (tile.row + r) * stored_.cols + tile.col, tile.cols,
-                     out.subspan(static_cast<std::size_t>(r) * row_bytes, row_bytes));
-  }
+  const std::size_t row_bytes = out.size() / static_cast<std::size_t>(std::max<std::int64_t>(tile.rows, 1));
+  for_each_stored_rows(tile, tile.cols == stored_.cols, [&](std::int64_t row, std::int64_t at, std::int64_t rows) {
+    checkpoint_.read(index, row * stored_.cols + tile.col, rows * tile.cols,
+                     out.subspan(static_cast<std::size_t>(at) * row_bytes, static_cast<std::size_t>(rows) * row_bytes));
+  });
 }
 
 std::span<const std::byte> MatrixReader::read_bytes(const Tile& tile, Scratch& scratch) const {

@@ -9,6 +9,7 @@
 #include "mq/source.hpp"
 #include "src/block_layout.hpp"
 #include "src/dialects/dialect.hpp"
+#include "src/row_order.hpp"
 
 namespace mq {
 
@@ -67,6 +68,11 @@ class MatrixReader {
   const Checkpoint& checkpoint_;
   const LogicalTensor& tensor_;
   bool transposed_;
+  // Reads rows of a stored matrix: f(row in the file, first of the rows read, how many).
+  template <class F>
+  void for_each_stored_rows(const Tile& tile, bool whole_rows, F&& read) const;
+
+  RowOrder order_;      // of the stored rows
   MatrixShape stored_;  // as the bytes lie in the file
   MatrixShape shape_;   // as seen
   CodecRequest codec_;

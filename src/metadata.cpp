@@ -31,7 +31,8 @@ json::Value search_value(const Plan& plan, const Step& step) {
   json::Value out;
   out.set("effort", to_string(step.effort));
   if (!is_search(step.effort)) return out;
-  out.set("objective", to_string(plan.recipe.objective));
+  const bool weighs = step.importance || plan.recipe.objective != Objective::Importance;
+  out.set("objective", to_string(weighs ? plan.recipe.objective : Objective::SquaredError));
   if (step.importance) {
     out.set("importance_digest", digest_of(DigestKind::Xxh3, std::as_bytes(std::span(*step.importance))));
   }

@@ -6,6 +6,8 @@
 
 #include "mq/estimate.hpp"
 #include "src/dialects/dialect.hpp"
+#include "src/dialects/gguf.hpp"
+#include "src/plan_gguf.hpp"
 #include "src/plan_layout.hpp"
 #include "src/plan_limits.hpp"
 #include "src/plan_search.hpp"
@@ -39,6 +41,7 @@ class OutputMaker {
       TensorInfo info = tensor.info;
       info.file = file_;
       info.storage = 0;
+      if (!step.output_name.empty()) info.name = step.output_name;
       add_output(step, std::move(info));
     } else {
       add_encoded(step);
@@ -68,6 +71,7 @@ class OutputMaker {
       const DialectRequest request =
           make_request(dialect, step.id, encoded_shape(step, plan_.source), step.leading_dims, file_, *step.spec);
       std::vector<StoredOutput> outputs = dialect.outputs(request);
+      if (!step.output_name.empty()) outputs.front().info.name = step.output_name;
       const LogicalTensor& tensor = plan_.source.tensors[step.inputs.front()];
       if (const char* why = choose_effort(step, tensor, request, outputs, plan_.recipe, analysis_)) {
         step.reason = reasons_.share(step.reason + why);
@@ -122,16 +126,30 @@ void add_notes(Plan& plan) {
 
 }  // namespace
 
+bool Step::transposes() const noexcept {
+  return std::ranges::any_of(transforms, [](const Transform& t) { return t.kind == Transform::Kind::Transpose; });
+}
+
+std::int32_t Step::interleaved_heads() const noexcept {
+  for (const Transform& transform : transforms) {
+    if (transform.kind == Transform::Kind::InterleaveHalves) return transform.heads;
+  }
+  return 0;
+}
+
 Plan make_plan(Source source, const Recipe& recipe, const Analysis& analysis) {
   require_sane_size(source, recipe.limits);
   if (recipe.format == kAutoFormat) throw Error(ErrorCode::Usage, "the recipe leaves the output's format open");
+  const GgufModel* const gguf = require_gguf_model(source, recipe, analysis);
   Plan plan{.recipe = recipe, .source = std::move(source)};
-  plan.steps = make_steps(plan.source, recipe, analysis, plan.notes);
+  if (gguf != nullptr) plan.recipe.dialect = kGgufDialect.name;
+  plan.steps = make_steps(plan.source, plan.recipe, analysis, gguf, plan.notes);
   OutputMaker maker(plan, analysis);
   for (Step& step : plan.steps) maker.add(step);
+  if (gguf != nullptr) add_constants(plan, *gguf);
   std::move(maker).require_unique_names();
   add_notes(plan);
-  finish_layout(plan);
+  finish_layout(plan, gguf);
   plan.layout.later_bytes = report_bound_bytes(plan);
   return plan;
 }

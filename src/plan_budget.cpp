@@ -6,9 +6,10 @@
 #include <map>
 
 #include "src/allocate.hpp"
-#include "src/dialects/dialect.hpp"
+#include "src/dialects/gguf.hpp"
 #include "src/fused_sets.hpp"
 #include "src/math.hpp"
+#include "src/plan_gguf.hpp"
 
 namespace mq {
 namespace {
@@ -150,7 +151,8 @@ Allocation choose(const std::vector<Item>& items, const Budget& budget, const Ra
 std::vector<QuantSpec> candidates_of(const Recipe& recipe) {
   if (!recipe.candidates.empty()) return recipe.candidates;
   std::vector<QuantSpec> specs;
-  for (const std::string_view text : dialect_named(recipe.dialect).candidates) specs.push_back(parse_spec(text));
+  const std::string_view dialect = writes_gguf(recipe) ? kGgufDialect.name : recipe.dialect;
+  for (const std::string_view text : dialect_named(dialect).candidates) specs.push_back(parse_spec(text));
   if (!specs.empty()) return specs;
   throw Error(ErrorCode::Usage, "a budget needs --candidates with the layout " + recipe.dialect);
 }

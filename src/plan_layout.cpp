@@ -7,6 +7,7 @@
 #include "src/dialects/dialect.hpp"
 #include "src/json.hpp"
 #include "src/metadata.hpp"
+#include "src/plan_gguf.hpp"
 #include "src/plan_shards.hpp"
 
 namespace mq {
@@ -68,10 +69,11 @@ void add_metadata(Plan& plan) {
   if (!config.is_null()) plan.layout.metadata.emplace_back("quantization_config", json::dump(config, -1));
 }
 
-void add_assets(Plan& plan) {
+void add_assets(Plan& plan, const GgufModel* gguf) {
   plan.left_out = plan.source.left_out;
   if (!writes_directory(plan.recipe)) {
     for (const Asset& asset : plan.source.assets) {
+      if (gguf != nullptr && std::ranges::find(gguf->files, asset.name) != gguf->files.end()) continue;
       plan.left_out.push_back(
           {.what = asset.name + " (a single file holds no other files)", .size_bytes = asset.size_bytes});
     }
@@ -142,11 +144,12 @@ std::string output_file(const Recipe& recipe, const std::string& file) {
   return "model.safetensors";
 }
 
-void finish_layout(Plan& plan) {
+void finish_layout(Plan& plan, const GgufModel* gguf) {
   plan.layout.limits = plan.recipe.limits;
-  add_metadata(plan);
-  add_assets(plan);
+  if (gguf == nullptr) add_metadata(plan);
+  add_assets(plan, gguf);
   assign_shards(plan);
+  if (gguf != nullptr) return add_gguf_values(plan, *gguf);
   plan.loads_in = runtimes(plan);
 }
 

@@ -13,7 +13,8 @@ bool writes_directory(const Recipe& recipe);
 // The file of the output that holds what `file` of the source held; empty for single-file formats.
 std::string output_file(const Recipe& recipe, const std::string& file);
 
-// Fills layout metadata, copies and texts, left_out and loads_in of a plan whose steps and tensors are complete.
-void finish_layout(Plan& plan);
+// Fills layout metadata, copies and texts, left_out and loads_in of a plan whose steps and tensors are complete. `gguf`
+// says what the model is if the output is a GGUF file, else it is null.
+void finish_layout(Plan& plan, const GgufModel* gguf);
 
 }  // namespace mq

@@ -23,8 +23,12 @@ const char* choose_effort(Step& step, const LogicalTensor& tensor, const Dialect
   }
   step.effort = recipe.effort;
   if (recipe.objective != Objective::Importance) return nullptr;
-  const auto found = analysis.importance.find(step.id.str());
+  auto found = analysis.importance.find(step.id.str());
+  // Statistics of llama.cpp have its names, and none of embedding and head, which its mixes encode too.
+  if (found == analysis.importance.end()) found = analysis.importance.find(step.output_name.str());
   if (found == analysis.importance.end()) {
+    const bool outside = step.kind == TensorKind::Embedding || step.kind == TensorKind::Head;
+    if (outside && !recipe.mix.empty()) return ", without importance: there is none";
     throw Error({.code = ErrorCode::Usage,
                  .message = "there is no importance for this tensor",
                  .tensor = step.id,

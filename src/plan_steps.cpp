@@ -8,6 +8,7 @@
 #include "src/json.hpp"
 #include "src/kinds.hpp"
 #include "src/plan_budget.hpp"
+#include "src/plan_gguf.hpp"
 #include "src/pool.hpp"
 #include "src/stored_spec.hpp"
 
@@ -24,6 +25,10 @@ std::string fitting_groups(std::int64_t cols) {
   return sizes + " or channel";
 }
 
+std::string fitting_blocks(std::int64_t cols) {
+  return cols % 32 == 0 ? "q8_0, q5_1, q5_0, q4_1, q4_0 or iq4_nl, blocks of 32" : "no blocks of ggml";
+}
+
 PerChannel channels_of(TensorKind kind) {
   return {kind == TensorKind::ConvTranspose ? 1 : 0};
 }
@@ -31,10 +36,10 @@ PerChannel channels_of(TensorKind kind) {
 // Tensors whose rows a group size does not divide, reported together.
 class Indivisible {
  public:
-  void add(const std::string& name, std::int64_t cols, std::int64_t group_size) {
+  void add(const std::string& name, std::int64_t cols, std::int64_t size, const std::string& fitting) {
     if (count_++ < 20) {
       text_ += (text_.empty() ? "" : "; ") + printable(name) + ": rows of " + std::to_string(cols) + " by " +
-               std::to_string(group_size) + ", fits: " + fitting_groups(cols);
+               std::to_string(size) + ", fits: " + fitting;
     }
   }
 
@@ -43,8 +48,8 @@ class Indivisible {
     std::string text = text_;
     if (count_ > 20) text += "; and " + std::to_string(count_ - 20) + " more";
     throw Error({.code = ErrorCode::Usage,
-                 .message = "the group size does not divide the rows of " + std::to_string(count_) + " tensor" +
-                            (count_ > 1 ? "s: " : ": ") + text,
+                 .message = "the group or block size does not divide the rows of " + std::to_string(count_) +
+                            " tensor" + (count_ > 1 ? "s: " : ": ") + text,
                  .hint = "choose another size, give these tensors a --rule, or use --if-indivisible keep|channel"});
   }
 
@@ -55,11 +60,13 @@ class Indivisible {
 
 class StepMaker {
  public:
-  StepMaker(const Source& source, const Recipe& recipe, const Analysis& analysis, std::vector<std::string>& notes)
-      : source_(source), recipe_(recipe), analysis_(analysis), notes_(notes) {}
+  StepMaker(const Source& source, const Recipe& recipe, const Analysis& analysis, const GgufModel* gguf,
+            std::vector<std::string>& notes)
+      : source_(source), recipe_(recipe), analysis_(analysis), gguf_(gguf), notes_(notes) {}
 
   std::vector<Step> quantize_steps() {
     std::vector<Decision> decisions = select(source_, recipe_);
+    if (gguf_ != nullptr) apply_mix(source_, recipe_, *gguf_, decisions);
     if (recipe_.budget) notes_.push_back(choose_within_budget(decisions, source_, recipe_, analysis_));
     const std::unordered_map<std::uint64_t, std::size_t> tied = tied_names(decisions);
     std::vector<Step> steps;
@@ -150,12 +157,19 @@ class StepMaker {
     step.action = Step::Action::Encode;
     const Dialect& dialect = dialect_named(recipe_.dialect);
     step.dialect = dialect.name;
-    if (step.kind == TensorKind::Conv1D) step.transforms = {Transform::Transpose};
+    if (step.kind == TensorKind::Conv1D && gguf_ == nullptr) step.transforms = {{Transform::Kind::Transpose}};
     if (step.kind == TensorKind::Experts) step.leading_dims = 2;
     if (auto* channel = std::get_if<PerChannel>(&spec.granularity)) {
       if (step.kind == TensorKind::Conv1D || channel->axis == 0) *channel = channels_of(step.kind);
     }
     if (!fit_group(step, spec, decision.if_indivisible)) return;
+    if (decision.scale_dtype && is_quantized_block(spec.element)) {
+      throw Error({.code = ErrorCode::Usage,
+                   .message = "ggml's blocks have scales of a type of their own",
+                   .tensor = step.id,
+                   .expected = "no type of scales",
+                   .found = std::string(to_string(*decision.scale_dtype))});
+    }
     spec.scale_dtype = decision.scale_dtype ? *decision.scale_dtype : dialect.scale_dtype(spec, tensor.info.dtype);
     step.spec = specs_.share(spec);
     if (const auto it = analysis_.ranges.find(step.id); it != analysis_.ranges.end()) step.range = it->second;
@@ -164,22 +178,25 @@ class StepMaker {
   // Applies --if-indivisible. Returns false if the tensor is kept instead.
   bool fit_group(Step& step, QuantSpec& spec, IfIndivisible if_indivisible) {
     const auto* group = std::get_if<PerGroup>(&spec.granularity);
-    if (!group) return true;
-    const std::int64_t cols = matrix_shape(encoded_shape(step, source_), step.leading_dims).cols;
-    if (cols % group->group_size == 0) return true;
-    if (if_indivisible == IfIndivisible::Channel) {
-      step.reason = reasons_.share(step.reason + ", by channel: " + std::to_string(group->group_size) +
-                                   " does not divide " + std::to_string(cols));
+    const bool blocks = is_quantized_block(spec.element);
+    if (!group && !blocks) return true;
+    const Shape shape = encoded_shape(step, source_);
+    const std::int64_t size = group ? group->group_size : info(spec.element).block_numel;
+    // Blocks do not span the last dimension; groups run along all that is no row.
+    const std::int64_t cols = group ? matrix_shape(shape, step.leading_dims).cols : shape.empty() ? 1 : shape.back();
+    if (cols % size == 0) return true;
+    if (if_indivisible == IfIndivisible::Channel && group) {
+      step.reason = reasons_.share(step.reason + ", by channel: " + std::to_string(size) + " does not divide " +
+                                   std::to_string(cols));
       spec.granularity = channels_of(step.kind);
       return true;
     }
-    if (if_indivisible == IfIndivisible::Error) {
-      indivisible_.add(step.id, cols, group->group_size);
+    if (if_indivisible != IfIndivisible::Keep) {
+      indivisible_.add(step.id, cols, size, blocks ? fitting_blocks(cols) : fitting_groups(cols));
       return false;
     }
-    Step kept = start(
-        step.inputs.front(), step.kind,
-        reasons_.share("kept: " + std::to_string(group->group_size) + " does not divide " + std::to_string(cols)));
+    Step kept = start(step.inputs.front(), step.kind,
+                      reasons_.share("kept: " + std::to_string(size) + " does not divide " + std::to_string(cols)));
     keep(kept);
     step = std::move(kept);
     return false;
@@ -202,6 +219,7 @@ class StepMaker {
   const Source& source_;
   const Recipe& recipe_;
   const Analysis& analysis_;
+  const GgufModel* gguf_;
   std::vector<std::string>& notes_;
   Indivisible indivisible_;
   Pool<SharedString> reasons_;
@@ -219,24 +237,18 @@ QuantSpec cast_spec(DType dtype) {
 
 Shape encoded_shape(const Step& step, const Source& source) {
   Shape shape = source.tensors[step.inputs.front()].info.shape;
-  for (const Transform transform : step.transforms) {
-    if (transform == Transform::Transpose) std::swap(shape.front(), shape.back());
-  }
+  if (step.transposes()) std::swap(shape.front(), shape.back());
   return shape;
 }
 
 std::vector<Step> make_steps(const Source& source, const Recipe& recipe, const Analysis& analysis,
-                             std::vector<std::string>& notes) {
-  StepMaker maker(source, recipe, analysis, notes);
-  switch (recipe.task) {
-    case Recipe::Task::Quantize:
-      return maker.quantize_steps();
-    case Recipe::Task::Dequantize:
-      return maker.dequantize_steps();
-    case Recipe::Task::Copy:
-      break;
-  }
-  return maker.copy_steps();
+                             const GgufModel* gguf, std::vector<std::string>& notes) {
+  StepMaker maker(source, recipe, analysis, gguf, notes);
+  std::vector<Step> steps = recipe.task == Recipe::Task::Quantize     ? maker.quantize_steps()
+                            : recipe.task == Recipe::Task::Dequantize ? maker.dequantize_steps()
+                                                                      : maker.copy_steps();
+  if (gguf != nullptr) apply_gguf(source, *gguf, steps);
+  return steps;
 }
 
 }  // namespace mq

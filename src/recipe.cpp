@@ -5,6 +5,7 @@
 #include <array>
 
 #include "formats/format.hpp"
+#include "mq/gguf.hpp"
 #include "src/dialects/dialect.hpp"
 #include "src/pattern.hpp"
 #include "src/recipe_cursor.hpp"
@@ -33,6 +34,7 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kTasks = {"quantize", "dequantize", "convert"};
 constexpr std::array<std::string_view, 3> kIfIndivisible = {"error", "keep", "channel"};
+constexpr std::string_view kNoMix = "none";
 constexpr std::array<std::string_view, 1> kSourceShards = {"source"};
 constexpr std::array<std::string_view, 2> kDigests = {"xxh3-128", "sha256"};
 constexpr std::array<std::string_view, 5> kRuleKeys = {"pattern", "spec", "optional", "scale_dtype", "if_indivisible"};
@@ -168,6 +170,14 @@ constexpr std::array kKeys = {
           recipe.scheme = at.parsed([](const std::string& text) { return parse_spec(text); });
         },
         [](const Recipe& recipe) { return json::Value(to_string(recipe.scheme)); }},
+    Key{"mix", kQuantize,
+        [](const RecipeCursor& at, Recipe& recipe) {
+          std::vector<std::string_view> names = {kNoMix};
+          names.insert(names.end(), gguf_mixes().begin(), gguf_mixes().end());
+          const std::size_t index = at.word(names);
+          recipe.mix = index == 0 ? std::string() : std::string(names[index]);
+        },
+        [](const Recipe& recipe) { return json::Value(recipe.mix.empty() ? kNoMix : std::string_view(recipe.mix)); }},
     Key{"budget", kQuantize, read_budget,
         [](const Recipe& recipe) {
           return json::Value(recipe.budget ? to_string(*recipe.budget) : std::string(kNoBudget));

@@ -158,6 +158,7 @@ std::vector<Decision> select(const Source& source, const Recipe& recipe) {
       decision.reason = shares.reasons.share("kept: not in --only");
     } else {
       decision = default_decision(tensor, kinds[i], recipe, shares);
+      decision.by_default = true;
     }
     if (decision.spec && !is_readable_float(tensor.info.dtype)) {
       decision.reason = shares.reasons.share("kept: " + std::string(to_string(tensor.info.dtype)) + " (although " +

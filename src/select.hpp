@@ -14,6 +14,7 @@ struct Decision {
   Shared<QuantSpec> spec;  // null: keep
   bool by_scheme = false;  // nothing but the scheme decided for the encoding
   SharedString reason;
+  bool by_default = false;  // no pattern decided
   // Of the rule that decided, else of the recipe.
   std::optional<DType> scale_dtype;
   IfIndivisible if_indivisible = IfIndivisible::Error;

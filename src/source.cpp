@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "src/dialects/dialect.hpp"
+#include "src/dialects/gguf.hpp"
 #include "src/json.hpp"
 #include "src/pool.hpp"
 #include "src/saturating.hpp"
@@ -15,9 +16,6 @@ namespace {
 
 // A model's configuration is a few kilobytes; more is not a configuration.
 constexpr std::int64_t kMaxConfigBytes = 64 << 20;
-
-// Of tensors whose blocks say all that there is to know: those of GGUF files.
-constexpr const char* kBlockDialect = "gguf";
 
 std::string read_text(const Asset& asset) {
   if (asset.size_bytes > kMaxConfigBytes) {
@@ -67,7 +65,7 @@ LogicalTensor stored_tensor(const TensorInfo& info, std::size_t index, Recognise
   }
   if (tensor.spec) {
     tensor.info.dtype = DType::Float32;
-    tensor.dialect = kBlockDialect;
+    tensor.dialect = kGgufDialect.name;
     if (info.shape.size() == 3) tensor.leading_dims = 2;  // a stack of experts: the only ones with so many dimensions
   }
   tensor.parts = {{tensor.spec ? "codes" : "values", index, false}};

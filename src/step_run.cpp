@@ -19,6 +19,7 @@ StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& ste
     StepTiling tiling = tile_step(plan, step);
     grid_ = tiling.grid;
     copied_item_bytes_ = tiling.item_bytes;
+    if (step.interleaved_heads() != 0) order_ = {tensor_.info.shape.front(), step.interleaved_heads()};
     if (step.action == Step::Action::Encode) prepare_encode(std::move(tiling));
   }
   if (weigh_errors && step.importance) {
@@ -31,7 +32,7 @@ StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& ste
 }
 
 void StepRun::prepare_encode(StepTiling tiling) {
-  reader_.emplace(checkpoint_, tensor_, !step_.transforms.empty());
+  reader_.emplace(checkpoint_, tensor_, step_.transposes());
   transposed_ = tiling.transposed;
   observes_ = tiling.observes;
   request_ = tiling.request;

@@ -12,6 +12,7 @@
 #include "src/dialects/dialect.hpp"
 #include "src/digest.hpp"
 #include "src/matrix_reader.hpp"
+#include "src/row_order.hpp"
 #include "src/step_tiling.hpp"
 #include "src/tile_grid.hpp"
 
@@ -67,6 +68,9 @@ class StepRun {
   void take_digests(std::span<const std::byte> bytes, const Tile& stored, std::int64_t index);
   void write_part(std::size_t output, std::size_t part, const Tile& tile, std::span<const std::byte> data,
                   std::vector<std::uint32_t>& words);
+  // Rows of an output, which the step's transforms may put elsewhere.
+  void write_rows(std::size_t index, std::int64_t first_row, std::int64_t rows, std::int64_t first_byte,
+                  std::int64_t row_bytes, std::span<const std::byte> data);
   std::size_t part_of(const StoredOutput& output) const noexcept;  // parts_.size() for a constant
   void count(const EncodeCounts& counts) noexcept;
   void refuse_bad_values() const;
@@ -79,6 +83,7 @@ class StepRun {
   LogicalTensor tensor_;
   DigestKind digest_kind_;
 
+  RowOrder order_{0, 0};  // of the rows that are written
   bool transposed_ = false;
   TileGrid grid_;  // of the tensor as it is stored
   std::int64_t copied_item_bytes_ = 1;

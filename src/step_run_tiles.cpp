@@ -106,7 +106,7 @@ void StepRun::copy(const Tile& tile, std::int64_t index, WorkerScratch& scratch)
   checkpoint_.read(tensor_.parts.front().tensor, (tile.row * grid_.matrix.cols + tile.col) * block,
                    tile.rows * tile.cols * block, bytes);
   take_digests(bytes, tile, index);
-  writer_.write(step_.outputs.front(), tile.row, tile.rows, tile.col * item, grid_.matrix.cols * item, bytes);
+  write_rows(step_.outputs.front(), tile.row, tile.rows, tile.col * item, grid_.matrix.cols * item, bytes);
 }
 
 void StepRun::encode(const Tile& stored, std::int64_t index, WorkerScratch& scratch) {
@@ -195,13 +195,23 @@ std::size_t StepRun::part_of(const StoredOutput& output) const noexcept {
   return static_cast<std::size_t>(found - parts_.begin());
 }
 
+void StepRun::write_rows(std::size_t index, std::int64_t first_row, std::int64_t rows, std::int64_t first_byte,
+                         std::int64_t row_bytes, std::span<const std::byte> data) {
+  if (!order_.changes()) return writer_.write(index, first_row, rows, first_byte, row_bytes, data);
+  const std::size_t bytes = data.size() / static_cast<std::size_t>(rows);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    writer_.write(index, order_.target(first_row + r), 1, first_byte, row_bytes,
+                  data.subspan(static_cast<std::size_t>(r) * bytes, bytes));
+  }
+}
+
 void StepRun::write_part(std::size_t output, std::size_t part, const Tile& tile, std::span<const std::byte> data,
                          std::vector<std::uint32_t>& words) {
   const std::size_t index = step_.outputs[output];
   const std::int64_t row_bytes = parts_[part].row_bytes;
   if (!outputs_[output].packed_down) {
     const std::int64_t first_byte = parts_[part].name == "codes" ? code_bytes(request_, tile.col) : 0;
-    writer_.write(index, tile.row, tile.rows, first_byte, row_bytes, data);
+    write_rows(index, tile.row, tile.rows, first_byte, row_bytes, data);
     return;
   }
   const int bits = step_.spec->bits;

@@ -33,7 +33,7 @@ MatrixShape stored_matrix(const LogicalTensor& tensor, const Step& step) {
 }
 
 bool is_flipped(const Step& step, const LogicalTensor& tensor) {
-  return !step.transforms.empty() != tensor.transposed;
+  return step.transposes() != tensor.transposed;
 }
 
 // Rows of which a tile begins at multiples.
@@ -53,7 +53,12 @@ bool reads_cut_rows(const Step& step, const LogicalTensor& tensor, const MatrixS
 
 StepTiling tile_step(const Plan& plan, const Step& step) {
   const LogicalTensor& tensor = plan.source.tensors[step.inputs.front()];
-  if (step.action == Step::Action::Copy) return tile_copy(tensor.info, step.leading_dims);
+  if (step.action == Step::Action::Copy) {
+    if (step.interleaved_heads() != 0 && info(tensor.info.dtype).block_numel > 1) {
+      throw Error(ErrorCode::Internal, "blocks are copied in the order in which they lie");
+    }
+    return tile_copy(tensor.info, step.leading_dims);
+  }
   const QuantSpec& spec = *step.spec;
   const Dialect& dialect = dialect_named(step.dialect);
   DialectRequest request =
@@ -69,7 +74,9 @@ StepTiling tile_step(const Plan& plan, const Step& step) {
   const std::int64_t quantum = row_quantum(step, tensor, tiling.outputs);
   tiling.request.allow_nonfinite = plan.recipe.allow_nan;
   tiling.request.two_pass = tiling.request.two_pass || reads_cut_rows(step, tensor, matrix, tiling.outputs);
-  tiling.request.search = {.effort = step.effort, .objective = plan.recipe.objective};
+  const bool weighs = step.importance || plan.recipe.objective != Objective::Importance;
+  tiling.request.search = {.effort = step.effort,
+                           .objective = weighs ? plan.recipe.objective : Objective::SquaredError};
   if (step.importance) tiling.request.search.importance = *step.importance;
   const bool casts = spec.codec == "float_cast";
   tiling.given_range = step.range && std::holds_alternative<PerTensor>(spec.granularity);

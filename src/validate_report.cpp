@@ -49,6 +49,14 @@ ReportedTensor parse_tensor(const json::Value& entry, const std::string& source)
   return tensor;
 }
 
+// A tensor that is stored as one has that one's name, which in a GGUF file is llama.cpp's.
+const std::string& name_in_file(const json::Value& entry, const std::string& name) {
+  const json::Value* const stored = entry.find("stored_as");
+  if (stored == nullptr || stored->as_array() == nullptr || stored->as_array()->size() != 1) return name;
+  const std::string* const only = stored->as_array()->front().as_string();
+  return only == nullptr ? name : *only;
+}
+
 // The activations that a runtime shall use are read back less precisely than they were asked for.
 std::string spec_text(QuantSpec spec) {
   spec.activation.reset();
@@ -77,7 +85,7 @@ QuantizationReport parse_report(std::string_view text, const std::string& source
   if (tensors == nullptr || tensors->as_array() == nullptr) malformed(source, "no tensors", "a list");
   QuantizationReport report{.file = source, .tensors = {}};
   for (const json::Value& entry : *tensors->as_array()) {
-    const std::string& name = string_member(entry, "name", source);
+    const std::string& name = name_in_file(entry, string_member(entry, "name", source));
     if (!report.tensors.emplace(name, parse_tensor(entry, source)).second) {
       malformed(source, "the tensor " + printable(name) + " is listed twice", "each once");
     }

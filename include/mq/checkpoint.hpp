@@ -121,14 +121,24 @@ struct OpenOptions {
 // Throws: Io, Corrupt, Unsupported (names what the file is), Limit, Usage for options that do not fit the file.
 std::unique_ptr<Checkpoint> open_checkpoint(const std::filesystem::path& path, const OpenOptions& options = {});
 
+// A key-value of a container whose values have types of their own (GGUF), as it is stored there.
+struct StoredValue {
+  std::string key = {};
+  std::uint32_t type = 0;  // the container's number of it
+  std::string bytes = {};  // little-endian
+
+  bool operator==(const StoredValue&) const = default;
+};
+
 // What a writer lays out before the first byte of data: every tensor with its file, metadata and assets.
 struct Layout {
   std::vector<TensorInfo> tensors = {};  // `file` names the shard for formats that write several; storage is ignored
   Metadata metadata = {};                // goes into every file that can hold it
   std::vector<Asset> copies = {};        // files copied unchanged beside the weights
   std::vector<std::pair<std::string, std::string>> texts = {};  // files written beside the weights: name, content
-  std::int64_t later_bytes = 0;  // of texts that are added later, at most: there must be space for them too
-  Limits limits = {};            // of what the output may be
+  std::int64_t later_bytes = 0;          // of texts that are added later, at most: there must be space for them too
+  Limits limits = {};                    // of what the output may be
+  std::vector<StoredValue> values = {};  // all key-values, of formats that have such; others ignore them
 };
 
 // What a writer made with CreateOptions::resume keeps of a run that does not end: the next one need not write it again.
@@ -201,7 +211,7 @@ struct CreateOptions {
   std::vector<std::filesystem::path> inputs = {};  // files that the output must not replace, whatever names they have
 };
 
-// A writer of the given format: "safetensors" (one file) or "hf_safetensors" (a directory).
+// A writer of the given format: "safetensors" (one file), "hf_safetensors" (a directory) or "gguf" (one file).
 // Throws: Usage for a format that cannot be written (the message names those that can) and for a path that is an input
 // or holds one, Io if path exists and may not be replaced.
 std::unique_ptr<CheckpointWriter> create_checkpoint(const std::filesystem::path& path, std::string_view format,

@@ -12,6 +12,7 @@
 #include "mq/error.hpp"
 #include "mq/estimate.hpp"
 #include "mq/executor.hpp"
+#include "mq/gguf.hpp"
 #include "mq/limits.hpp"
 #include "mq/memory.hpp"
 #include "mq/metrics.hpp"

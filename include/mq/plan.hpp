@@ -42,6 +42,8 @@ enum class TensorKind : std::uint8_t {
 };
 std::string_view to_string(TensorKind kind) noexcept;
 
+struct GgufModel;  // mq/gguf.hpp
+
 // Facts that need the data, gathered by analyse(). The common case needs none.
 struct Analysis {
   // All by logical tensor name.
@@ -51,11 +53,25 @@ struct Analysis {
   // What a unit of squared error of a tensor matters, for Recipe::weigh_tensors.
   std::map<std::string, double> sensitivity;
   Rates rates;  // of the candidates, for Recipe::budget
+  // For the format "gguf", which needs it: what gguf_model() says of the same source.
+  std::shared_ptr<const GgufModel> gguf;
 
   bool operator==(const Analysis&) const = default;
 };
 
-enum class Transform : std::uint8_t { Transpose };
+// A change of a tensor's rows on their way to the encoding.
+struct Transform {
+  enum class Kind : std::uint8_t {
+    Transpose,
+    // The rows of each of `heads` heads are two halves; row i of one is followed by row i of the other. The order that
+    // llama.cpp wants of queries and keys that are rotated.
+    InterleaveHalves,
+  };
+  Kind kind = Kind::Transpose;
+  std::int32_t heads = 0;
+
+  bool operator==(const Transform&) const = default;
+};
 
 // One unit of work: logical inputs, a chain of row transforms, an encoding, stored outputs.
 struct Step {
@@ -63,7 +79,7 @@ struct Step {
 
   SharedString id;                      // name of the logical tensor; unique in a plan
   InlineVector<std::size_t, 1> inputs;  // into Source::tensors
-  InlineVector<Transform, 8> transforms;
+  InlineVector<Transform, 1> transforms;
   Action action = Action::Copy;
   TensorKind kind = TensorKind::Unknown;
   bool by_scheme = false;        // nothing but the recipe's scheme, or its budget, decided for the encoding
@@ -73,6 +89,7 @@ struct Step {
   std::shared_ptr<const std::vector<float>> importance;  // Encode: if the search asks for it
   std::optional<Range> range;                            // Encode: range of all values, if the analysis had it
   std::string_view dialect = "plain";                    // Encode: names and packing of the outputs; static
+  SharedString output_name = {};                         // of the one output, where it is not the id; else empty
   int leading_dims = 1;                                  // dimensions that make up the rows
   InlineVector<std::size_t, 1> outputs;  // into Plan::layout.tensors, in the order of the dialect's parts
   std::int64_t input_bytes = 0;
@@ -82,13 +99,22 @@ struct Step {
 
   // Whether the step changes values by quantization (Encode to something that is not a plain float type).
   bool quantizes() const noexcept { return action == Action::Encode && spec->codec != "float_cast"; }
+  bool transposes() const noexcept;
+  std::int32_t interleaved_heads() const noexcept;  // 0: the rows keep their order
+};
+
+// A tensor of the output that no tensor of the source becomes: it follows from the model's configuration.
+struct ConstantTensor {
+  std::size_t output = 0;  // into Plan::layout.tensors
+  std::vector<float> values;
 };
 
 struct Plan {
   Recipe recipe;
   Source source;
   std::vector<Step> steps;  // one for each logical tensor, in source order
-  Layout layout;            // the whole output but the report
+  std::vector<ConstantTensor> constants;
+  Layout layout;  // the whole output but the report
   std::vector<LeftOut> left_out;
   std::vector<std::string> notes;     // ties, types changed, what a reader should know
   std::vector<std::string> loads_in;  // runtimes that read the output; empty: this library only

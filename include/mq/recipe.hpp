@@ -54,7 +54,8 @@ struct Recipe {
   Task task = Task::Quantize;
   InputNames input = {};
 
-  QuantSpec scheme;  // for what the rules do not decide
+  QuantSpec scheme;      // for what the rules do not decide
+  std::string mix = {};  // one of gguf_mixes() (mq/gguf.hpp), which then decides instead of the scheme
   // Instead of one scheme: the best choice among candidates (see measure_rates()). Without candidates, those of the
   // dialect.
   std::optional<Budget> budget;
@@ -78,7 +79,8 @@ struct Recipe {
   std::optional<DType> scale_dtype;  // empty: what the dialect says
   std::optional<DType> dtype;        // of dequantized tensors; empty: that of the original
   std::string dialect = "compressed_tensors";
-  std::string format = "safetensors";  // of the output: "safetensors", "hf_safetensors" or kAutoFormat
+  // Of the output: "safetensors", "hf_safetensors", "gguf" (whose dialect is always that of the name) or kAutoFormat.
+  std::string format = "safetensors";
   // Tensor bytes of a file of a folder, at most, unless one tensor has more; empty: the files of the source.
   std::optional<std::int64_t> max_shard_bytes;
   bool sha256 = false;  // digest with SHA-256 instead of XXH3-128

@@ -31,6 +31,7 @@ struct LogicalTensor {
   std::string_view dialect = "plain";  // static, as the names of all dialects
   int leading_dims = 1;                // dimensions that make up the rows of its matrix; the rest are the columns
   bool transposed = false;             // stored as the transpose of the original ([in, out] originals stored [out, in])
+  std::int32_t interleaved_heads = 0;  // rows stored as Transform::Kind::InterleaveHalves leaves them; 0: in order
   InlineVector<StoredPart, 1> parts;
   std::int64_t stored_bytes = 0;  // of all parts in the checkpoint
 

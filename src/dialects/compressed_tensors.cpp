@@ -65,10 +65,8 @@ void check(const DialectRequest& request) {
                  .hint = std::move(hint)});
   };
   if (spec.codec == "ggml") {
-    refuse("an integer or fp8 encoding",
-           "ggml's blocks belong into GGUF, which is not written yet: mq::quantize() makes them "
-           "in memory; int" +
-               std::to_string(spec.bits) + ":g32 is near");
+    refuse("an integer or fp8 encoding", "ggml's blocks belong into a GGUF file: call the output NAME.gguf; int" +
+                                             std::to_string(spec.bits) + ":g32 is near");
   }
   if (spec.codec != "affine" && spec.codec != "fp8") {
     refuse("an integer or fp8 encoding",

@@ -114,7 +114,7 @@ json::Value extensions(const Plan& plan) {
     json::Value entry;
     entry.set("spec", to_string(*step.spec));
     entry.set("dtype", to_string(original.dtype));
-    if (!step.transforms.empty()) entry.set("transposed", true);
+    if (step.transposes()) entry.set("transposed", true);
     if (step.leading_dims != 1) entry.set("leading_dims", step.leading_dims);
     weights.emplace_back(step.id, std::move(entry));
   }

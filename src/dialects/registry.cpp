@@ -2,13 +2,14 @@
 
 #include "src/dialects/compressed_tensors.hpp"
 #include "src/dialects/dialect.hpp"
+#include "src/dialects/gguf.hpp"
 #include "src/dialects/plain.hpp"
 #include "src/dialects/torch_quantized.hpp"
 
 namespace mq {
 namespace {
 
-constexpr std::array<const Dialect*, 3> kDialects = {&kCompressedTensors, &kTorchQuantized, &kPlain};
+constexpr std::array<const Dialect*, 4> kDialects = {&kCompressedTensors, &kTorchQuantized, &kGgufDialect, &kPlain};
 
 }  // namespace
 

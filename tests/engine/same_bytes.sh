@@ -1,6 +1,7 @@
 #!/bin/sh
 # One input, one plan, one output: the same bytes with every instruction set this machine has and any number of threads.
 # Usage: same_bytes.sh MQ_CONVERT INPUT [SCHEME...]     INPUT: a file or a model folder
+# MQ_SUFFIX: of the output, where it is not of the input's kind
 set -eu
 program=$1
 input=$2
@@ -13,6 +14,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 suffix=.safetensors
 [ ! -d "$input" ] || suffix=
+suffix=${MQ_SUFFIX:-$suffix}
 
 # The sums of all files of an output, without its own name.
 sums() {

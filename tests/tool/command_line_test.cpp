@@ -90,8 +90,7 @@ TEST_CASE("several patterns may be given, one value each, and brackets belong to
     if (text_at(step, {"action"}) == "quantize")
       quantized.push_back(text_at(step, {"name"}) + " " + text_at(step, {"to"}));
   }
-  CHECK(quantized == std::vector<std::string>{"conv3.weight int8:channel=0:sym:narrow",
-                                              "fc1.weight int4:g64:sym:full",
+  CHECK(quantized == std::vector<std::string>{"conv3.weight int8:channel=0:sym:narrow", "fc1.weight int4:g64:sym:full",
                                               "fc2.weight int8:channel=0:sym:narrow"});
 }
 
@@ -104,8 +103,14 @@ TEST_CASE("the container follows the suffix of OUT, and one that cannot be writt
     CHECK(names_in(dir.path()).empty());
   };
   refused("out.pt", {}, "safetensors file (.safetensors)");
-  refused("out.gguf", {}, "safetensors file (.safetensors)");
-  refused("out.safetensors", {"--to", "gguf"}, "found gguf");
+  refused("out.gguf", {}, "GGUF cannot hold this encoding");
+  refused("out.safetensors", {"--to", "pt"}, "GGUF file (.gguf)");
+  refused("out.safetensors", {"--scheme", "q8_0"}, "call the output NAME.gguf");
+  refused("out.safetensors", {"--mix", "q4_k_m"}, "types of GGUF files");
+  refused("out.gguf", {"--scheme", "q4_k_m"}, "ask for it with --mix q4_k_m");
+  refused("out.gguf", {"--mix", "q4_k_x"}, "--mix");
+  refused("out.gguf", {"--mix", "q4_k_m", "--scheme", "q4_k"}, "exclude each other");
+  refused("out.safetensors", {"--like", "base.gguf"}, "--like is for GGUF files");
   refused("out.safetensor", {}, "did you mean '.safetensors'?");
   refused("out.onnx", {}, "the suffix names no container");
   refused("out", {"--to", "onnx"}, "safetensors, pt or gguf");
@@ -154,7 +159,8 @@ TEST_CASE("a reader that goes away is an error of writing, not a silent death") 
 TEST_CASE("schemes lists every encoding with bits per weight and who loads it") {
   const Outcome outcome = run_tool({"schemes"});
   CHECK(outcome.exit_code == 0);
-  for (const char* part : {"int8 ", "int2 ", "uint4", "fp8_e4m3", "bf16", "8.004", "4.125", "vLLM", "mq only", "nf4", "no file yet"}) {
+  for (const char* part :
+       {"int8 ", "int2 ", "uint4", "fp8_e4m3", "bf16", "8.004", "4.125", "vLLM", "mq only", "nf4", "no file yet"}) {
     CAPTURE(part);
     CHECK(contains(outcome.out, part));
   }

@@ -112,9 +112,6 @@ TEST_CASE("blocks that the output cannot hold are refused with what can be done 
   CHECK(contains(copied.err, "safetensors cannot hold this dtype: found q8_0 (`dequantize` writes floats"));
   const Outcome encoded = run_tool({"quantize", file, out, "--scheme", "q4_k"});
   CHECK(encoded.exit_code == 2);
-  CHECK(contains(encoded.err, "belong into GGUF, which is not written yet"));
-  const Outcome container = run_tool({"dequantize", file, (dir / "out.gguf").string()});
-  CHECK(container.exit_code == 2);
-  CHECK(contains(container.err, "this container cannot be written yet"));
+  CHECK(contains(encoded.err, "belong into a GGUF file"));
   CHECK(snapshot(dir.path()).empty());
 }

@@ -41,6 +41,10 @@ void add_output_options(CLI::App& app, Options& options) {
   add_value(app, kOutput, "--journal-every", "SIZE",
             "with --resume: how much is written before it is noted as done (default 1GiB, and at least every 10 s)",
             [&](const std::string& text) { options.journal_bytes = parse_bytes("--journal-every", text); });
+  add_value(app, kOutput, "--like", "BASE.gguf",
+            "for a GGUF output: take names, key-values and vocabulary from this file instead of config.json and the "
+            "tokenizer",
+            [&](const std::string& text) { options.like = text; });
   if (options.verb == Verb::Quantize) {
     add_value(app, kOutput, "--reuse", "OLD",
               "an earlier output: tensors of the same input and encoding are copied from it instead of made again",

@@ -1,4 +1,5 @@
 // The options of `quantize`, which is most of the command line.
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <optional>
@@ -6,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "mq/gguf.hpp"
 #include "tools/mq-convert/args_common.hpp"
 
 namespace mq::tool {
@@ -42,6 +44,18 @@ void add_selection(CLI::App& app, Options& options) {
            "quantize weights with NaN and infinities, which are an error otherwise: NaN becomes 0, infinities the "
            "outermost code; how many is reported by tensor",
            recipe.allow_nan);
+}
+
+// A name of llama.cpp's that means several types is not one of a scheme.
+QuantSpec parse_scheme(const std::string& text) {
+  try {
+    return parse_spec(text);
+  } catch (const Error&) {
+    if (std::ranges::find(gguf_mixes(), text) == gguf_mixes().end()) throw;
+  }
+  throw Error({.code = ErrorCode::Usage,
+               .message = printable(text) + " is a mix of several encodings",
+               .hint = "ask for it with --mix " + text});
 }
 
 // One budget instead of one scheme.
@@ -94,11 +108,18 @@ void add_encoding(CLI::App& app, Options& options) {
   Recipe& recipe = options.recipe;
   CLI::Option* scheme =
       add_value(app, kEncoding, "--scheme", "SCHEME", "the encoding (default int8); `mq-convert schemes` lists all",
-                [&](const std::string& text) { recipe.scheme = parse_spec(text); });
+                [&](const std::string& text) { recipe.scheme = parse_scheme(text); });
   add_value(app, kEncoding, "--bits", "N", "short for --scheme intN", [&, scheme](const std::string& text) {
     if (scheme->count() > 0) throw Error(ErrorCode::Usage, "--bits and --scheme exclude each other");
     recipe.scheme = parse_spec("int" + std::to_string(parse_integer("--bits", text, 2, 8)));
   });
+  add_value(
+      app, kEncoding, "--mix", "q4_k_m|...",
+      "for a GGUF output: a type for every tensor, as llama.cpp's file type of that name has them",
+      [&, scheme](const std::string& text) {
+        if (scheme->count() > 0) throw Error(ErrorCode::Usage, "--mix and --scheme exclude each other");
+        recipe.mix = std::string(gguf_mixes()[parse_word("--mix", text, {gguf_mixes().begin(), gguf_mixes().end()})]);
+      });
   add_budget(app, options, scheme);
   add_value(app, kEncoding, "--if-indivisible", "error|keep|channel",
             "what to do with a weight whose rows the group size does not divide: stop, keep it, or give it one scale "
@@ -153,6 +174,7 @@ Precedence: --exclude, the first matching --rule, --include, defaults. A pattern
 Examples:
   mq-convert quantize model.pt model-int8.safetensors
   mq-convert quantize Llama-3.2-1B Llama-3.2-1B-int4 --scheme int4:g128
+  mq-convert quantize Llama-3.2-1B Llama-3.2-1B-q4_k_m.gguf --mix q4_k_m
   mq-convert quantize model.pt small.safetensors --bits 4 --rule 'kind:conv=int8' --exclude 'head.*'
   mq-convert quantize model.pt small.safetensors --bits 4 --dry-run)";
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "mq/error.hpp"
 #include "mq/estimate.hpp"
+#include "mq/gguf.hpp"
 #include "tools/mq-convert/cancel.hpp"
 #include "tools/mq-convert/progress.hpp"
 
@@ -65,6 +67,11 @@ Conversion plan_conversion(const Options& options) {
       throw Error(ErrorCode::Usage, "the recipe asks for what errors matter in each tensor: --sensitivity FILE");
     }
     add_sensitivity(analysis, *open_checkpoint(options.sensitivity));
+  }
+  if (recipe.format == "gguf") {
+    analysis.gguf = std::make_shared<const GgufModel>(gguf_model(*conversion.input, source, options.like));
+  } else if (!options.like.empty()) {
+    throw Error({.code = ErrorCode::Usage, .message = "--like is for GGUF files", .found = recipe.format});
   }
   if (recipe.budget || options.measure) {
     conversion.rates = measure(*conversion.input, source, recipe, analysis, options);

@@ -49,6 +49,7 @@ Report digest_inputs(const Conversion& conversion, Executor& executor, const Con
     // Copying reads and digests, and spares the arithmetic.
     Recipe copy = plan.recipe;
     copy.task = Recipe::Task::Copy;
+    copy.format = "safetensors";  // any will do: nothing is written
     plan = make_plan(conversion.plan.source, copy);
     for (std::size_t i = 0; i < plan.steps.size(); ++i) {
       const Step& step = conversion.plan.steps[i];

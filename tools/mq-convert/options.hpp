@@ -28,6 +28,7 @@ struct Options {
   bool resume = false;
   std::optional<std::int64_t> journal_bytes = {};  // with resume: between two notes
   std::filesystem::path reuse = {};                // an earlier output
+  std::filesystem::path like = {};                 // a GGUF file whose names and key-values the output gets
 
   int jobs = 0;                                 // batch: models at a time; 0: a few
   std::optional<std::int64_t> max_memory = {};  // bytes; batch: of all conversions together

@@ -33,7 +33,9 @@ std::string becomes(const Step& step) {
   if (step.action == Step::Action::Copy) return "";
   if (!step.quantizes()) return std::string(to_string(step.spec->element));
   std::string text = to_string(*step.spec);
-  if (step.spec->scale_dtype) text += ", scales " + std::string(info(*step.spec->scale_dtype).short_name);
+  const bool own_scales = is_quantized_block(step.spec->element);
+  if (step.spec->scale_dtype && !own_scales)
+    text += ", scales " + std::string(info(*step.spec->scale_dtype).short_name);
   return text;
 }
 
@@ -61,9 +63,9 @@ std::string summed_up(const Plan& plan) {
   std::map<std::vector<std::string>, std::size_t> index;
   for (const Step& step : plan.steps) {
     // Reasons that name a tensor's own share or size would make a group of each tensor.
-    const std::string why = is_kept_unknown(plan, step)         ? "unknown: kept"
-                            : step.action == Step::Action::Drop ? "not written: tied to another tensor"
-                                                                : printable(step.reason);
+    const std::string why = is_kept_unknown(plan, step)           ? "unknown: kept"
+                            : step.reason.starts_with("tied to ") ? "not written: tied to another tensor"
+                                                                  : printable(step.reason);
     std::vector<std::string> key = {stored_as(source_of(plan, step)), becomes(step), why};
     const auto [it, fresh] = index.emplace(key, groups.size());
     if (fresh) groups.push_back({std::move(key), {}});
@@ -130,6 +132,9 @@ json::Value step_json(const Plan& plan, const Step& step) {
   } else if (step.action != Step::Action::Drop) {
     value.set("to", step.action == Step::Action::Copy ? stored_as(tensor) : becomes(step));
   }
+  json::Array outputs;
+  for (const std::size_t output : step.outputs) outputs.emplace_back(plan.layout.tensors[output].name);
+  value.set("stored_as", std::move(outputs));
   value.set("input_bytes", step.input_bytes);
   value.set("output_bytes", step.output_bytes);
   return value;

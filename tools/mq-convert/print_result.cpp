@@ -110,7 +110,7 @@ std::string loads_in_line(const Plan& plan) {
   if (plan.recipe.task != Recipe::Task::Quantize) return {};
   const bool quantizes =
       std::any_of(plan.steps.begin(), plan.steps.end(), [](const Step& step) { return step.quantizes(); });
-  if (!quantizes) return "loads in: anything that reads safetensors\n";
+  if (!quantizes && plan.recipe.format != "gguf") return "loads in: anything that reads safetensors\n";
   std::string names;
   for (const std::string& name : plan.loads_in) names += (names.empty() ? "" : ", ") + name;
   return "loads in: " + (names.empty() ? std::string("mq only") : names) + '\n';

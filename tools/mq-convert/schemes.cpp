@@ -1,6 +1,7 @@
 #include "tools/mq-convert/schemes.hpp"
 
 #include "mq/error.hpp"
+#include "mq/gguf.hpp"
 #include "mq/plan.hpp"
 #include "mq/quant_spec.hpp"
 
@@ -19,12 +20,18 @@ std::vector<SchemeRow> list_schemes() {
     Recipe recipe;
     recipe.scheme = scheme.spec;
     recipe.format = "hf_safetensors";
+    Analysis analysis;
+    if (is_quantized_block(scheme.spec.element)) {
+      recipe.format = "gguf";
+      analysis.gguf = std::make_shared<const GgufModel>(
+          GgufModel{.architecture = "llama", .tensors = {{.name = "blk.0.ffn_up.weight"}}});
+    }
     SchemeRow row{.name = std::string(scheme.name),
                   .spec = to_string(scheme.spec),
                   .bits_per_weight = bits_per_weight(scheme.spec, weight.info.shape),
                   .description = std::string(scheme.description)};
     try {
-      const Plan plan = make_plan(source, recipe);
+      const Plan plan = make_plan(source, recipe, analysis);
       row.bits_per_weight = plan.steps.front().bits_per_weight;
       row.loads_in = plan.loads_in;
       row.written = true;
