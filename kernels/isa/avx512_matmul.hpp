@@ -1,0 +1,47 @@
+// What the products need of AVX-512 F, BW, VL and DQ. The products of bytes are left to what is made of it.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/matmul.hpp"
+
+namespace mq::kernels {
+namespace {
+
+struct Avx512Vectors {
+  using Ints = __m512i;
+  using Floats = __m512;
+  static constexpr std::size_t kLanes = 16;
+  static constexpr std::size_t kTileRows = 8;
+  static constexpr std::size_t kGroupPanels = 3;
+
+  static Ints each(std::int32_t v) { return _mm512_set1_epi32(v); }
+  static Ints add(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
+  static Ints multiply(Ints a, Ints b) { return _mm512_mullo_epi32(a, b); }
+  static Ints load(const std::int32_t* p) { return _mm512_loadu_si512(p); }
+  static Ints widen(const std::uint8_t* p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  template <int kShift, int kMask>
+  static Ints bits(const std::uint8_t* p) {
+    return _mm512_and_si512(_mm512_srli_epi32(_mm512_loadu_si512(p), kShift), _mm512_set1_epi32(kMask));
+  }
+
+  static Floats to_float(Ints v) { return _mm512_cvtepi32_ps(v); }
+  static Floats each(float v) { return _mm512_set1_ps(v); }
+  static Floats load(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(Floats v, float* p) { _mm512_storeu_ps(p, v); }
+  static Floats fused(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+  static Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+  static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
+
+ protected:
+  static std::int32_t four_bytes(const std::int8_t* p) {
+    std::int32_t v;
+    __builtin_memcpy(&v, p, 4);
+    return v;
+  }
+};
+
+}  // namespace
+}  // namespace mq::kernels

@@ -1,0 +1,295 @@
+// The products in vectors: columns of a panel in lanes, a tile of rows times a group of panels in registers.
+//
+// A V has, with kLanes columns in a vector of its own types
+//   Ints, Floats
+//   kTileRows, kGroupPanels, kCodeBias8       what the table says
+//   Codes, Quad                               weights of 4 k for each lane; activations of 4 k, the same in all lanes
+//   Codes codes(const uint8_t*)               4 * kLanes codes of 8 bits
+//   nibbles(const uint8_t*, Codes& first, Codes& second)   of 4 bits: low nibbles, high nibbles
+//   Quad quad(const int8_t*)
+//   Ints dot(Ints sum, Codes, Quad)           adds, for each lane, 4 products; wraps around, does not saturate.
+//                                             Codes of 8 bits count as u - kCodeBias8
+//   Ints dot_nibbles(Ints sum, Codes, Quad)   the same for codes of 4 bits, which count as they are
+//   Ints each(int32_t), add, multiply         wrapping around
+//   Ints load(const int32_t*), widen(const uint8_t*)   kLanes of them
+//   Ints bits<shift, mask>(const uint8_t*)    of each of kLanes little-endian words of 32 bits
+//   Floats to_float(Ints), each(float), load(const float*), store(Floats, float*), fused(a, b, c), add, multiply
+#pragma once
+
+#include "kernels/matmul_pack.hpp"
+
+namespace mq::kernels {
+
+template <class V>
+struct Matmul : MatmulPack<V> {
+  static constexpr std::size_t kTileRows = V::kTileRows;
+  static constexpr std::size_t kGroupPanels = V::kGroupPanels;
+  static constexpr std::int32_t kCodeBias8 = V::kCodeBias8;
+
+  static void multiply_8(const IntegerProduct& p) noexcept { groups<Integers<false>>(p); }
+  static void multiply_4(const IntegerProduct& p) noexcept { groups<Integers<true>>(p); }
+  static void multiply_float(const FloatProduct& p) noexcept { groups<Numbers>(p); }
+
+  static void expand_4(const std::uint8_t* codes, std::size_t octets, std::uint8_t* out) noexcept {
+    for (std::size_t o = 0; o < octets; ++o) {
+      for (std::size_t i = 0; i < 64; ++i) out[o * 128 + i] = codes[o * 64 + i] & 15;
+      for (std::size_t i = 0; i < 64; ++i) out[o * 128 + 64 + i] = codes[o * 64 + i] >> 4;
+    }
+  }
+
+  static void floats_of_8(const std::uint8_t* codes, std::size_t octets, std::size_t block_octets,
+                          const std::uint8_t* zero_point, float zero_point_of_all, float* out) noexcept {
+    floats_of<false>(codes, octets, block_octets, zero_point, zero_point_of_all, out);
+  }
+  static void floats_of_4(const std::uint8_t* codes, std::size_t octets, std::size_t block_octets,
+                          const std::uint8_t* zero_point, float zero_point_of_all, float* out) noexcept {
+    floats_of<true>(codes, octets, block_octets, zero_point, zero_point_of_all, out);
+  }
+
+ private:
+  using Ints = typename V::Ints;
+  using Floats = typename V::Floats;
+  using Codes = typename V::Codes;
+  using Quad = typename V::Quad;
+  static constexpr std::size_t kLanes = V::kLanes;
+  static constexpr std::size_t kParts = kPanelColumns / kLanes;
+
+  // A tile times kPanels panels, of which `first` is the first.
+  template <class Kind, std::size_t kRows, std::size_t kPanels>
+  static void tile(const typename Kind::Product& p, std::size_t first) {
+    constexpr std::size_t kAcross = kPanels * kParts;
+    const ProductShape& s = p.shape;
+    Floats total[kRows][kAcross];
+    for (std::size_t r = 0; r < kRows; ++r) {
+      for (std::size_t c = 0; c < kAcross; ++c) total[r][c] = V::each(0.0f);
+    }
+    const float* scale = s.scale + first * s.params_stride;
+    for (std::size_t octet = 0, block = 0; octet < s.octets; octet += s.block_octets, ++block) {
+      const std::size_t left = s.octets - octet;
+      const std::size_t octets = left < s.block_octets ? left : s.block_octets;
+      Floats part[kRows][kAcross];
+      Kind::template block_sums<kRows, kPanels>(p, first, octet, octets, block, part);
+#pragma GCC unroll 8
+      for (std::size_t c = 0; c < kAcross; ++c) {
+        const Floats factor =
+            V::load(scale + c / kParts * s.params_stride + block * kPanelColumns + c % kParts * kLanes);
+#pragma GCC unroll 16
+        for (std::size_t r = 0; r < kRows; ++r) total[r][c] = V::fused(part[r][c], factor, total[r][c]);
+      }
+    }
+    store<kRows, kPanels>(s, p.x_scale, first, total);
+  }
+
+  template <std::size_t kRows, std::size_t kPanels>
+  static void store(const ProductShape& s, const float* x_scale, std::size_t first,
+                    const Floats (&total)[kRows][kPanels * kParts]) {
+    for (std::size_t c = 0; c < kPanels * kParts; ++c) {
+      const std::size_t column = first * kPanelColumns + c * kLanes;
+      if (column >= s.columns) return;
+      const std::size_t left = s.columns - column;
+      const std::size_t count = left < kLanes ? left : kLanes;
+      float few[kLanes] = {};
+      for (std::size_t i = 0; s.bias != nullptr && i < count; ++i) few[i] = s.bias[column + i];
+      const Floats bias = V::load(few);
+      for (std::size_t r = 0; r < kRows; ++r) {
+        Floats y = total[r][c];
+        if (x_scale != nullptr) y = V::multiply(y, V::each(x_scale[r]));
+        if (s.bias != nullptr) y = V::add(y, bias);
+        float* out = s.y + r * s.y_stride + column;
+        if (count == kLanes) {
+          V::store(y, out);
+          continue;
+        }
+        V::store(y, few);
+        for (std::size_t i = 0; i < count; ++i) out[i] = few[i];
+        V::store(bias, few);
+      }
+    }
+  }
+
+  // Integer codes of 8 bits, or of 4.
+  template <bool kNibbles>
+  struct Integers {
+    using Product = IntegerProduct;
+    static constexpr std::size_t kOctetBytes = kNibbles ? 64 : 128;
+
+    template <std::size_t kRows, std::size_t kPanels>
+    static void block_sums(const Product& p, std::size_t first, std::size_t octet, std::size_t octets,
+                           std::size_t block, Floats (&part)[kRows][kPanels * kParts]) {
+      constexpr std::size_t kAcross = kPanels * kParts;
+      // A single row leaves registers free: the two halves of an octet do not wait for each other.
+      constexpr std::size_t kChains = kRows == 1 ? 2 : 1;
+      const std::int32_t* sums = p.sums + block * kRows;
+      Ints sum[kChains][kRows][kAcross];
+#pragma GCC unroll 16
+      for (std::size_t r = 0; r < kRows; ++r) {
+        const Ints start = V::each(p.zero_point != nullptr ? 0 : sums[r]);
+#pragma GCC unroll 8
+        for (std::size_t c = 0; c < kAcross; ++c) {
+          sum[0][r][c] = start;
+          if constexpr (kChains == 2) sum[1][r][c] = V::each(std::int32_t{0});
+        }
+      }
+      const std::uint8_t* w = p.codes + first * p.panel_bytes + octet * kOctetBytes;
+      const std::int8_t* x = p.x + octet * kOctet * kRows;
+      for (std::size_t o = 0; o < octets; ++o, w += kOctetBytes, x += kOctet * kRows) {
+        if constexpr (kNibbles) {
+          Codes low[kAcross], high[kAcross];
+#pragma GCC unroll 8
+          for (std::size_t c = 0; c < kAcross; ++c) {
+            V::nibbles(w + c / kParts * p.panel_bytes + c % kParts * kLanes * 4, low[c], high[c]);
+          }
+          add<kRows, kAcross>(low, x, sum[0]);
+          add<kRows, kAcross>(high, x + 4 * kRows, sum[kChains - 1]);
+        } else {
+#pragma GCC unroll 2
+          for (std::size_t half = 0; half < 2; ++half) {
+            Codes codes[kAcross];
+#pragma GCC unroll 8
+            for (std::size_t c = 0; c < kAcross; ++c) {
+              codes[c] = V::codes(w + c / kParts * p.panel_bytes + half * 64 + c % kParts * kLanes * 4);
+            }
+            add<kRows, kAcross>(codes, x + half * 4 * kRows, sum[half * (kChains - 1)]);
+          }
+        }
+      }
+      if constexpr (kChains == 2) {
+        for (std::size_t c = 0; c < kAcross; ++c) sum[0][0][c] = V::add(sum[0][0][c], sum[1][0][c]);
+      }
+      if (p.zero_point != nullptr || p.x_zero != nullptr) correct<kRows, kPanels>(p, first, block, sum[0]);
+#pragma GCC unroll 16
+      for (std::size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+        for (std::size_t c = 0; c < kAcross; ++c) part[r][c] = V::to_float(sum[0][r][c]);
+      }
+    }
+
+   private:
+    template <std::size_t kRows, std::size_t kAcross>
+    static void add(const Codes (&codes)[kAcross], const std::int8_t* x, Ints (&sum)[kRows][kAcross]) {
+#pragma GCC unroll 16
+      for (std::size_t r = 0; r < kRows; ++r) {
+        const Quad quad = V::quad(x + 4 * r);
+#pragma GCC unroll 8
+        for (std::size_t c = 0; c < kAcross; ++c) {
+          if constexpr (kNibbles) {
+            sum[r][c] = V::dot_nibbles(sum[r][c], codes[c], quad);
+          } else {
+            sum[r][c] = V::dot(sum[r][c], codes[c], quad);
+          }
+        }
+      }
+    }
+
+    // Brings in zero points that differ from column to column and those of the activations.
+    template <std::size_t kRows, std::size_t kPanels>
+    static void correct(const Product& p, std::size_t first, std::size_t block, Ints (&sum)[kRows][kPanels * kParts]) {
+      const std::int32_t* sums = p.sums + block * kRows;
+      for (std::size_t c = 0; c < kPanels * kParts; ++c) {
+        const std::size_t at =
+            (first + c / kParts) * p.shape.params_stride + block * kPanelColumns + c % kParts * kLanes;
+        if (p.zero_point != nullptr) {
+          const Ints bias = V::each(kNibbles ? 0 : -kCodeBias8);
+          const Ints zero = V::add(V::widen(p.zero_point + at), bias);
+          for (std::size_t r = 0; r < kRows; ++r) {
+            sum[r][c] = V::add(sum[r][c], V::multiply(zero, V::each(sums[r])));
+          }
+        }
+        if (p.x_zero != nullptr) {
+          const Ints columns = V::load(p.column_sums + at);
+          for (std::size_t r = 0; r < kRows; ++r) {
+            sum[r][c] = V::add(sum[r][c], V::multiply(columns, V::each(-p.x_zero[r])));
+          }
+        }
+      }
+    }
+  };
+
+  struct Numbers {
+    using Product = FloatProduct;
+
+    template <std::size_t kRows, std::size_t kPanels>
+    static void block_sums(const Product& p, std::size_t first, std::size_t octet, std::size_t octets, std::size_t,
+                           Floats (&part)[kRows][kPanels * kParts]) {
+      constexpr std::size_t kAcross = kPanels * kParts;
+      Floats sum[kRows][kAcross];
+#pragma GCC unroll 16
+      for (std::size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+        for (std::size_t c = 0; c < kAcross; ++c) sum[r][c] = V::each(0.0f);
+      }
+      const float* w = p.weights + first * p.panel_numel + octet * kOctet * kPanelColumns;
+      const float* x = p.x + octet * kOctet * kRows;
+      for (std::size_t k = 0; k < octets * kOctet; ++k, w += kPanelColumns, x += kRows) {
+        Floats weights[kAcross];
+#pragma GCC unroll 8
+        for (std::size_t c = 0; c < kAcross; ++c) {
+          weights[c] = V::load(w + c / kParts * p.panel_numel + c % kParts * kLanes);
+        }
+#pragma GCC unroll 16
+        for (std::size_t r = 0; r < kRows; ++r) {
+          const Floats each = V::each(x[r]);
+#pragma GCC unroll 8
+          for (std::size_t c = 0; c < kAcross; ++c) sum[r][c] = V::fused(each, weights[c], sum[r][c]);
+        }
+      }
+#pragma GCC unroll 16
+      for (std::size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+        for (std::size_t c = 0; c < kAcross; ++c) part[r][c] = sum[r][c];
+      }
+    }
+  };
+
+  template <class Kind, std::size_t kRows>
+  static void panels(const typename Kind::Product& p) {
+    std::size_t first = 0;
+    for (; first + kGroupPanels <= p.shape.panels; first += kGroupPanels) tile<Kind, kRows, kGroupPanels>(p, first);
+    if constexpr (kGroupPanels > 1) {
+      for (; first < p.shape.panels; ++first) tile<Kind, kRows, 1>(p, first);
+    }
+  }
+
+  template <class Kind, std::size_t kRows = kTileRows>
+  static void groups(const typename Kind::Product& p) {
+    if (p.shape.rows == kRows) return panels<Kind, kRows>(p);
+    if constexpr (kRows > 1) groups<Kind, kRows - 1>(p);
+  }
+
+  template <bool kNibbles>
+  static void floats_of(const std::uint8_t* codes, std::size_t octets, std::size_t block_octets,
+                        const std::uint8_t* zero_point, float zero_point_of_all, float* out) {
+    constexpr std::size_t kOctetBytes = kNibbles ? 64 : 128;
+    for (std::size_t part = 0; part < kParts; ++part) {
+      for (std::size_t begin = 0, block = 0; begin < octets; begin += block_octets, ++block) {
+        const std::size_t end = octets - begin < block_octets ? octets : begin + block_octets;
+        Floats zero = V::each(zero_point_of_all);
+        if (zero_point != nullptr) zero = V::to_float(V::widen(zero_point + block * kPanelColumns + part * kLanes));
+        const Floats offset = V::multiply(zero, V::each(-1.0f));
+        for (std::size_t o = begin; o < end; ++o) {
+          const std::uint8_t* in = codes + o * kOctetBytes + part * kLanes * 4;
+          octet_floats<kNibbles>(in, offset, out + o * kOctet * kPanelColumns + part * kLanes);
+        }
+      }
+    }
+  }
+
+  template <bool kNibbles>
+  static void octet_floats(const std::uint8_t* in, Floats offset, float* out) {
+    const auto put = [&](Ints codes, std::size_t k) {
+      V::store(V::add(V::to_float(codes), offset), out + k * kPanelColumns);
+    };
+    if constexpr (kNibbles) {
+      put(V::template bits<0, 15>(in), 0), put(V::template bits<8, 15>(in), 1), put(V::template bits<16, 15>(in), 2);
+      put(V::template bits<24, 15>(in), 3), put(V::template bits<4, 15>(in), 4), put(V::template bits<12, 15>(in), 5);
+      put(V::template bits<20, 15>(in), 6), put(V::template bits<28, 15>(in), 7);
+    } else {
+      for (std::size_t half = 0; half < 2; ++half, in += 64) {
+        put(V::template bits<0, 255>(in), half * 4), put(V::template bits<8, 255>(in), half * 4 + 1);
+        put(V::template bits<16, 255>(in), half * 4 + 2), put(V::template bits<24, 255>(in), half * 4 + 3);
+      }
+    }
+  }
+};
+
+}  // namespace mq::kernels
