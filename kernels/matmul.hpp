@@ -111,6 +111,7 @@ struct Matmul : MatmulPack<V> {
   template <bool kNibbles>
   struct Integers {
     using Product = IntegerProduct;
+    static constexpr bool kUnpacks = kNibbles;
     static constexpr std::size_t kOctetBytes = kNibbles ? 64 : 128;
 
     template <std::size_t kRows, std::size_t kPanels>
@@ -132,8 +133,10 @@ struct Matmul : MatmulPack<V> {
       }
       const std::uint8_t* w = p.codes + first * p.panel_bytes + octet * kOctetBytes;
       const std::int8_t* x = p.x + octet * kOctet * kRows;
-      for (std::size_t o = 0; o < octets; ++o, w += kOctetBytes, x += kOctet * kRows) {
-        if constexpr (kNibbles) {
+      const char* soon = static_cast<const char*>(p.shape.prefetch) + octet * 2 * p.shape.prefetch_step;
+      if constexpr (kNibbles) {
+        for (std::size_t o = 0; o < octets; ++o, w += kOctetBytes, x += kOctet * kRows) {
+          if constexpr (kRows > 1) __builtin_prefetch(soon, 0, 2), soon += 2 * p.shape.prefetch_step;
           Codes low[kAcross], high[kAcross];
 #pragma GCC unroll 8
           for (std::size_t c = 0; c < kAcross; ++c) {
@@ -141,32 +144,33 @@ struct Matmul : MatmulPack<V> {
           }
           add<kRows, kAcross>(low, x, sum[0]);
           add<kRows, kAcross>(high, x + 4 * kRows, sum[kChains - 1]);
-        } else {
-#pragma GCC unroll 2
-          for (std::size_t half = 0; half < 2; ++half) {
-            Codes codes[kAcross];
-#pragma GCC unroll 8
-            for (std::size_t c = 0; c < kAcross; ++c) {
-              codes[c] = V::codes(w + c / kParts * p.panel_bytes + half * 64 + c % kParts * kLanes * 4);
-            }
-            add<kRows, kAcross>(codes, x + half * 4 * kRows, sum[half * (kChains - 1)]);
-          }
+        }
+      } else {
+        for (std::size_t half = 0; half < 2 * octets; half += kChains, w += 64 * kChains, x += 4 * kRows * kChains) {
+          if constexpr (kRows > 1) __builtin_prefetch(soon, 0, 2), soon += p.shape.prefetch_step;
+          add_quad<kRows, kPanels>(p, w, x, sum[0]);
+          if constexpr (kChains == 2) add_quad<kRows, kPanels>(p, w + 64, x + 4 * kRows, sum[1]);
         }
       }
-      if constexpr (kChains == 2) {
-        for (std::size_t c = 0; c < kAcross; ++c) sum[0][0][c] = V::add(sum[0][0][c], sum[1][0][c]);
-      }
-      if (p.zero_point != nullptr || p.x_zero != nullptr) correct<kRows, kPanels>(p, first, block, sum[0]);
+      // In an array of its own: one that is reached by a variable index anywhere does not live in registers.
+      Ints done[kRows][kAcross];
 #pragma GCC unroll 16
       for (std::size_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-        for (std::size_t c = 0; c < kAcross; ++c) part[r][c] = V::to_float(sum[0][r][c]);
+        for (std::size_t c = 0; c < kAcross; ++c) {
+          done[r][c] = kChains == 2 ? V::add(sum[0][r][c], sum[kChains - 1][r][c]) : sum[0][r][c];
+        }
+      }
+      if (p.zero_point != nullptr || p.x_zero != nullptr) correct<kRows, kPanels>(p, first, block, done);
+      for (std::size_t r = 0; r < kRows; ++r) {
+        for (std::size_t c = 0; c < kAcross; ++c) part[r][c] = V::to_float(done[r][c]);
       }
     }
 
    private:
     template <std::size_t kRows, std::size_t kAcross>
-    static void add(const Codes (&codes)[kAcross], const std::int8_t* x, Ints (&sum)[kRows][kAcross]) {
+    [[gnu::always_inline]] static inline void add(const Codes (&codes)[kAcross], const std::int8_t* x,
+                                                  Ints (&sum)[kRows][kAcross]) {
 #pragma GCC unroll 16
       for (std::size_t r = 0; r < kRows; ++r) {
         const Quad quad = V::quad(x + 4 * r);
@@ -179,6 +183,17 @@ struct Matmul : MatmulPack<V> {
           }
         }
       }
+    }
+
+    template <std::size_t kRows, std::size_t kPanels>
+    [[gnu::always_inline]] static inline void add_quad(const Product& p, const std::uint8_t* w, const std::int8_t* x,
+                                                       Ints (&sum)[kRows][kPanels * kParts]) {
+      Codes codes[kPanels * kParts];
+#pragma GCC unroll 8
+      for (std::size_t c = 0; c < kPanels * kParts; ++c) {
+        codes[c] = V::codes(w + c / kParts * p.panel_bytes + c % kParts * kLanes * 4);
+      }
+      add<kRows, kPanels * kParts>(codes, x, sum);
     }
 
     // Brings in zero points that differ from column to column and those of the activations.
@@ -207,6 +222,7 @@ struct Matmul : MatmulPack<V> {
 
   struct Numbers {
     using Product = FloatProduct;
+    static constexpr bool kUnpacks = false;
 
     template <std::size_t kRows, std::size_t kPanels>
     static void block_sums(const Product& p, std::size_t first, std::size_t octet, std::size_t octets, std::size_t,
@@ -220,7 +236,9 @@ struct Matmul : MatmulPack<V> {
       }
       const float* w = p.weights + first * p.panel_numel + octet * kOctet * kPanelColumns;
       const float* x = p.x + octet * kOctet * kRows;
+      const char* soon = static_cast<const char*>(p.shape.prefetch) + octet * kOctet * p.shape.prefetch_step;
       for (std::size_t k = 0; k < octets * kOctet; ++k, w += kPanelColumns, x += kRows) {
+        __builtin_prefetch(soon, 0, 2), soon += p.shape.prefetch_step;
         Floats weights[kAcross];
 #pragma GCC unroll 8
         for (std::size_t c = 0; c < kAcross; ++c) {
@@ -243,9 +261,11 @@ struct Matmul : MatmulPack<V> {
 
   template <class Kind, std::size_t kRows>
   static void panels(const typename Kind::Product& p) {
+    // Nibbles take registers for the bytes that they become.
+    constexpr std::size_t kGroup = Kind::kUnpacks && kRows > 4 && kGroupPanels > 2 ? 2 : kGroupPanels;
     std::size_t first = 0;
-    for (; first + kGroupPanels <= p.shape.panels; first += kGroupPanels) tile<Kind, kRows, kGroupPanels>(p, first);
-    if constexpr (kGroupPanels > 1) {
+    for (; first + kGroup <= p.shape.panels; first += kGroup) tile<Kind, kRows, kGroup>(p, first);
+    if constexpr (kGroup > 1) {
       for (; first < p.shape.panels; ++first) tile<Kind, kRows, 1>(p, first);
     }
   }

@@ -40,6 +40,10 @@ struct ProductShape {
   const float* bias;          // [columns], or null
   float* y;
   std::size_t y_stride;  // elements between rows
+  // What the caller reads next, to be brought nearer meanwhile: a line at prefetch + i * prefetch_step for the i-th quad
+  // of k (integers) or the i-th k (floats). Any address.
+  const void* prefetch;
+  std::size_t prefetch_step;  // bytes
 };
 
 struct IntegerProduct {

@@ -12,6 +12,7 @@
 #include "mq/estimate.hpp"
 #include "mq/executor.hpp"
 #include "mq/limits.hpp"
+#include "mq/matmul.hpp"
 #include "mq/memory.hpp"
 #include "mq/metrics.hpp"
 #include "mq/observer.hpp"

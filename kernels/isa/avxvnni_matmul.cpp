@@ -19,8 +19,12 @@ struct AvxVnni : Avx2Vectors {
     second = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
   }
   static Quad quad(const std::int8_t* p) { return four_bytes(p); }
-  static Ints dot(Ints sum, Codes u, Quad x) { return _mm256_dpbusd_avx_epi32(sum, u, x); }
-  static Ints dot_nibbles(Ints sum, Codes u, Quad x) { return _mm256_dpbusd_avx_epi32(sum, u, x); }
+  // As the instruction itself: for the intrinsic GCC 12 copies the sums between registers.
+  static Ints dot(Ints sum, Codes u, Quad x) {
+    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(u), "x"(x));
+    return sum;
+  }
+  static Ints dot_nibbles(Ints sum, Codes u, Quad x) { return dot(sum, u, x); }
 };
 
 }  // namespace
