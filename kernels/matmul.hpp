@@ -11,6 +11,7 @@
 //                                             Codes of 8 bits count as u - kCodeBias8
 //   Ints dot_nibbles(Ints sum, Codes, Quad)   the same for codes of 4 bits, which count as they are
 //   Ints each(int32_t), add, multiply         wrapping around
+//   factor(Ints), Ints less_multiple(Ints sum, factor, int32_t)   sum - f * s with f in -128..255, s in -2^22..2^22 - 1
 //   Ints load(const int32_t*), widen(const uint8_t*)   kLanes of them
 //   Ints bits<shift, mask>(const uint8_t*)    of each of kLanes little-endian words of 32 bits
 //   Floats to_float(Ints), each(float), load(const float*), store(Floats, float*), fused(a, b, c), add, multiply
@@ -26,8 +27,8 @@ struct Matmul : MatmulPack<V> {
   static constexpr std::size_t kGroupPanels = V::kGroupPanels;
   static constexpr std::int32_t kCodeBias8 = V::kCodeBias8;
 
-  static void multiply_8(const IntegerProduct& p) noexcept { groups<Integers<false>>(p); }
-  static void multiply_4(const IntegerProduct& p) noexcept { groups<Integers<true>>(p); }
+  static void multiply_8(const IntegerProduct& p) noexcept { integers<false>(p); }
+  static void multiply_4(const IntegerProduct& p) noexcept { integers<true>(p); }
   static void multiply_float(const FloatProduct& p) noexcept { groups<Numbers>(p); }
 
   static void expand_4(const std::uint8_t* codes, std::size_t octets, std::uint8_t* out) noexcept {
@@ -107,16 +108,17 @@ struct Matmul : MatmulPack<V> {
     }
   }
 
-  // Integer codes of 8 bits, or of 4.
-  template <bool kNibbles>
+  // Integer codes of 8 bits, or of 4. kCorrects: with zero points that differ or activations that have some.
+  template <bool kNibbles, bool kCorrects>
   struct Integers {
     using Product = IntegerProduct;
     static constexpr bool kUnpacks = kNibbles;
     static constexpr std::size_t kOctetBytes = kNibbles ? 64 : 128;
 
     template <std::size_t kRows, std::size_t kPanels>
-    static void block_sums(const Product& p, std::size_t first, std::size_t octet, std::size_t octets,
-                           std::size_t block, Floats (&part)[kRows][kPanels * kParts]) {
+    [[gnu::always_inline]] static inline void block_sums(const Product& p, std::size_t first, std::size_t octet,
+                                                         std::size_t octets, std::size_t block,
+                                                         Floats (&part)[kRows][kPanels * kParts]) {
       constexpr std::size_t kAcross = kPanels * kParts;
       // A single row leaves registers free: the two halves of an octet do not wait for each other.
       constexpr std::size_t kChains = kRows == 1 ? 2 : 1;
@@ -124,7 +126,7 @@ struct Matmul : MatmulPack<V> {
       Ints sum[kChains][kRows][kAcross];
 #pragma GCC unroll 16
       for (std::size_t r = 0; r < kRows; ++r) {
-        const Ints start = V::each(p.zero_point != nullptr ? 0 : sums[r]);
+        const Ints start = V::each(kCorrects && p.zero_point != nullptr ? 0 : sums[r]);
 #pragma GCC unroll 8
         for (std::size_t c = 0; c < kAcross; ++c) {
           sum[0][r][c] = start;
@@ -152,18 +154,15 @@ struct Matmul : MatmulPack<V> {
           if constexpr (kChains == 2) add_quad<kRows, kPanels>(p, w + 64, x + 4 * kRows, sum[1]);
         }
       }
-      // In an array of its own: one that is reached by a variable index anywhere does not live in registers.
-      Ints done[kRows][kAcross];
+      if constexpr (kChains == 2) {
+#pragma GCC unroll 8
+        for (std::size_t c = 0; c < kAcross; ++c) sum[0][0][c] = V::add(sum[0][0][c], sum[1][0][c]);
+      }
+      if constexpr (kCorrects) correct<kRows, kPanels>(p, first, block, sum[0]);
 #pragma GCC unroll 16
       for (std::size_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-        for (std::size_t c = 0; c < kAcross; ++c) {
-          done[r][c] = kChains == 2 ? V::add(sum[0][r][c], sum[kChains - 1][r][c]) : sum[0][r][c];
-        }
-      }
-      if (p.zero_point != nullptr || p.x_zero != nullptr) correct<kRows, kPanels>(p, first, block, done);
-      for (std::size_t r = 0; r < kRows; ++r) {
-        for (std::size_t c = 0; c < kAcross; ++c) part[r][c] = V::to_float(done[r][c]);
+        for (std::size_t c = 0; c < kAcross; ++c) part[r][c] = V::to_float(sum[0][r][c]);
       }
     }
 
@@ -198,20 +197,27 @@ struct Matmul : MatmulPack<V> {
 
     // Brings in zero points that differ from column to column and those of the activations.
     template <std::size_t kRows, std::size_t kPanels>
-    static void correct(const Product& p, std::size_t first, std::size_t block, Ints (&sum)[kRows][kPanels * kParts]) {
+    [[gnu::always_inline]] static inline void correct(const Product& p, std::size_t first, std::size_t block,
+                                                      Ints (&sum)[kRows][kPanels * kParts]) {
       const std::int32_t* sums = p.sums + block * kRows;
-      for (std::size_t c = 0; c < kPanels * kParts; ++c) {
-        const std::size_t at =
-            (first + c / kParts) * p.shape.params_stride + block * kPanelColumns + c % kParts * kLanes;
-        if (p.zero_point != nullptr) {
+      const std::size_t at = first * p.shape.params_stride + block * kPanelColumns;
+      if (p.zero_point != nullptr) {
+        const std::uint8_t* zero_point = p.zero_point + at;
+#pragma GCC unroll 8
+        for (std::size_t c = 0; c < kPanels * kParts; ++c) {
           const Ints bias = V::each(kNibbles ? 0 : -kCodeBias8);
-          const Ints zero = V::add(V::widen(p.zero_point + at), bias);
-          for (std::size_t r = 0; r < kRows; ++r) {
-            sum[r][c] = V::add(sum[r][c], V::multiply(zero, V::each(sums[r])));
-          }
+          const auto zero =
+              V::factor(V::add(V::widen(zero_point + c / kParts * p.shape.params_stride + c % kParts * kLanes), bias));
+#pragma GCC unroll 16
+          for (std::size_t r = 0; r < kRows; ++r) sum[r][c] = V::less_multiple(sum[r][c], zero, sums[r]);
         }
-        if (p.x_zero != nullptr) {
-          const Ints columns = V::load(p.column_sums + at);
+      }
+      if (p.x_zero != nullptr) {
+        const std::int32_t* column_sums = p.column_sums + at;
+#pragma GCC unroll 8
+        for (std::size_t c = 0; c < kPanels * kParts; ++c) {
+          const Ints columns = V::load(column_sums + c / kParts * p.shape.params_stride + c % kParts * kLanes);
+#pragma GCC unroll 16
           for (std::size_t r = 0; r < kRows; ++r) {
             sum[r][c] = V::add(sum[r][c], V::multiply(columns, V::each(-p.x_zero[r])));
           }
@@ -225,8 +231,9 @@ struct Matmul : MatmulPack<V> {
     static constexpr bool kUnpacks = false;
 
     template <std::size_t kRows, std::size_t kPanels>
-    static void block_sums(const Product& p, std::size_t first, std::size_t octet, std::size_t octets, std::size_t,
-                           Floats (&part)[kRows][kPanels * kParts]) {
+    [[gnu::always_inline]] static inline void block_sums(const Product& p, std::size_t first, std::size_t octet,
+                                                         std::size_t octets, std::size_t,
+                                                         Floats (&part)[kRows][kPanels * kParts]) {
       constexpr std::size_t kAcross = kPanels * kParts;
       Floats sum[kRows][kAcross];
 #pragma GCC unroll 16
@@ -258,6 +265,12 @@ struct Matmul : MatmulPack<V> {
       }
     }
   };
+
+  template <bool kNibbles>
+  static void integers(const IntegerProduct& p) {
+    if (p.zero_point != nullptr || p.x_zero != nullptr) return groups<Integers<kNibbles, true>>(p);
+    groups<Integers<kNibbles, false>>(p);
+  }
 
   template <class Kind, std::size_t kRows>
   static void panels(const typename Kind::Product& p) {

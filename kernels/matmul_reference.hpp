@@ -89,7 +89,7 @@ struct ReferenceMatmul : MatmulPack<Isa> {
     const std::size_t end = first + s.block_octets < s.octets ? first + s.block_octets : s.octets;
     const std::size_t at = parameter(s, n, first);
     std::int64_t sum = p.sums[first / s.block_octets * s.rows + r];
-    if (p.zero_point != nullptr) sum *= p.zero_point[at];
+    if (p.zero_point != nullptr) sum *= -static_cast<std::int64_t>(p.zero_point[at]);
     if (p.x_zero != nullptr) sum -= static_cast<std::int64_t>(p.x_zero[r]) * p.column_sums[at];
     for (std::size_t octet = first; octet < end; ++octet) {
       for (std::size_t i = 0; i < kOctet; ++i) {

@@ -40,8 +40,8 @@ struct ProductShape {
   const float* bias;          // [columns], or null
   float* y;
   std::size_t y_stride;  // elements between rows
-  // What the caller reads next, to be brought nearer meanwhile: a line at prefetch + i * prefetch_step for the i-th quad
-  // of k (integers) or the i-th k (floats). Any address.
+  // What the caller reads next, to be brought nearer meanwhile: a line at prefetch + i * prefetch_step for the i-th
+  // quad of k (integers) or the i-th k (floats). Any address.
   const void* prefetch;
   std::size_t prefetch_step;  // bytes
 };
@@ -54,8 +54,8 @@ struct IntegerProduct {
   const std::uint8_t* zero_point;
   const std::int32_t* column_sums;  // sum of u - z; one for each scale. Read only if x_zero is given.
   const std::int8_t* x;
-  // [block][row]: -(z - b) times the sum of the block's codes of x if all zero points are z; its negative if
-  // zero_point is given. b is code_bias_8 of the table for 8 bits, 0 for 4.
+  // [block][row]: the sum of the block's codes of x if zero_point is given; else -(z - b) times it, with z the zero
+  // point of all weights and b code_bias_8 of the table for 8 bits, 0 for 4.
   const std::int32_t* sums;
   const float* x_scale;        // [row]
   const std::int32_t* x_zero;  // [row], or null

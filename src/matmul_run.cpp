@@ -192,7 +192,7 @@ void MatmulRun::pack_tile(const Band& band, std::size_t tile, const Worker& work
   const bool expanded = weights_.header.kind == PackedKind::Int8 || band.tiles > 1;
   const std::int32_t bias = expanded ? table_.code_bias_8 : 0;
   const auto zero = static_cast<std::int32_t>(weights_.header.common_zero_point);
-  table_.pack_codes(what, worker.codes, weights_.zero_point() != nullptr ? -1 : bias - zero,
+  table_.pack_codes(what, worker.codes, weights_.zero_point() != nullptr ? 1 : bias - zero,
                     band.codes + begin * padded, band.sums + begin * sizes_.blocks);
 }
 

@@ -27,6 +27,11 @@ struct Avx2Vectors {
     return _mm256_and_si256(_mm256_srli_epi32(bytes(p), kShift), _mm256_set1_epi32(kMask));
   }
 
+  static Ints factor(Ints v) { return v; }
+  static Ints less_multiple(Ints sum, Ints factor, std::int32_t s) {
+    return _mm256_sub_epi32(sum, multiply(factor, each(s)));
+  }
+
   static Floats to_float(Ints v) { return _mm256_cvtepi32_ps(v); }
   static Floats each(float v) { return _mm256_set1_ps(v); }
   static Floats load(const float* p) { return _mm256_loadu_ps(p); }

@@ -27,6 +27,16 @@ struct Avx512Vectors {
     return _mm512_and_si512(_mm512_srli_epi32(_mm512_loadu_si512(p), kShift), _mm512_set1_epi32(kMask));
   }
 
+  // f * s = f * low + 128 f * high with s = low + 128 high and low in 0..127: pairs of 16 bits for vpmaddwd.
+  static Ints factor(Ints v) {
+    const __m512i low = _mm512_and_si512(v, _mm512_set1_epi32(0xffff));
+    return _mm512_or_si512(low, _mm512_slli_epi32(v, 23));
+  }
+  static Ints less_multiple(Ints sum, Ints factor, std::int32_t s) {
+    const std::int32_t pair = static_cast<std::int32_t>(static_cast<std::uint32_t>(s >> 7) << 16) | (s & 127);
+    return _mm512_sub_epi32(sum, _mm512_madd_epi16(factor, _mm512_set1_epi32(pair)));
+  }
+
   static Floats to_float(Ints v) { return _mm512_cvtepi32_ps(v); }
   static Floats each(float v) { return _mm512_set1_ps(v); }
   static Floats load(const float* p) { return _mm512_loadu_ps(p); }

@@ -42,6 +42,9 @@ struct NeonVectors {
     return vreinterpretq_s32_u32(vandq_u32(v, vdupq_n_u32(kMask)));
   }
 
+  static Ints factor(Ints v) { return v; }
+  static Ints less_multiple(Ints sum, Ints factor, std::int32_t s) { return vmlsq_n_s32(sum, factor, s); }
+
   static Floats to_float(Ints v) { return vcvtq_f32_s32(v); }
   static Floats each(float v) { return vdupq_n_f32(v); }
   static Floats load(const float* p) { return vld1q_f32(p); }

@@ -114,7 +114,7 @@ struct Operands {
   Output<float> multiply(const MatmulTable& table) const {
     const std::int32_t bias_of_codes = bits == 8 ? table.code_bias_8 : 0;
     const std::int32_t common_zero = bits == 8 ? 128 : 8;
-    const std::int32_t factor = c.zero_points ? -1 : bias_of_codes - common_zero;
+    const std::int32_t factor = c.zero_points ? 1 : bias_of_codes - common_zero;
     Output<std::int8_t> x(c.octets() * 8 * c.rows, offset);
     Output<std::int32_t> sums(c.blocks() * c.rows, offset);
     table.pack_codes({c.rows, c.k, c.k, c.block}, rows.data(), factor, x.data(), sums.data());
@@ -198,26 +198,30 @@ TEST_CASE("integer products: every table agrees with the reference, extremes inc
 TEST_CASE("integer products: the longest block of the largest products is exact") {
   for (const MatmulTable* table : available_matmul_kernels()) {
     for (const int x : {-128, 127}) {
-      CAPTURE(table->name);
-      const std::vector<std::int8_t> rows(kMaxBlock, static_cast<std::int8_t>(x));
-      std::vector<std::int8_t> packed(kMaxBlock);
-      std::int32_t sum = 0;
-      const std::vector<std::uint8_t> codes(kMaxBlock * 16, 255), zero_point(16, 0);
-      const std::vector<float> scale(16, 1.0f), x_scale(1, 1.0f);
-      table->pack_codes({1, kMaxBlock, kMaxBlock, kMaxBlock}, rows.data(), -1, packed.data(), &sum);
-      float y[16] = {};
-      IntegerProduct p = {};
-      p.shape = {1, 1, kMaxBlock / 8, kMaxBlock / 8, 16, scale.data(), 16, nullptr, y, 16};
-      p.codes = codes.data();
-      p.zero_point = zero_point.data();
-      const std::vector<std::int32_t> column_sums(16, 255 * static_cast<std::int32_t>(kMaxBlock)), x_zero(1, -x);
-      p.column_sums = column_sums.data();
-      p.x = packed.data();
-      p.sums = &sum;
-      p.x_scale = x_scale.data();
-      p.x_zero = x_zero.data();
-      table->multiply_8(p);
-      for (const float v : y) CHECK(v == 255.0f * 2.0f * static_cast<float>(x) * static_cast<float>(kMaxBlock));
+      for (const int zero : {0, 255}) {
+        CAPTURE(table->name);
+        const std::vector<std::int8_t> rows(kMaxBlock, static_cast<std::int8_t>(x));
+        std::vector<std::int8_t> packed(kMaxBlock);
+        std::int32_t sum = 0;
+        const auto code = static_cast<std::uint8_t>(255 - zero), zero_code = static_cast<std::uint8_t>(zero);
+        const std::vector<std::uint8_t> codes(kMaxBlock * 16, code), zero_point(16, zero_code);
+        const std::vector<float> scale(16, 1.0f), x_scale(1, 1.0f);
+        table->pack_codes({1, kMaxBlock, kMaxBlock, kMaxBlock}, rows.data(), 1, packed.data(), &sum);
+        float y[16] = {};
+        IntegerProduct p = {};
+        p.shape = {1, 1, kMaxBlock / 8, kMaxBlock / 8, 16, scale.data(), 16, nullptr, y, 16, y, 0};
+        p.codes = codes.data();
+        p.zero_point = zero_point.data();
+        const int w = code - zero;
+        const std::vector<std::int32_t> column_sums(16, w * static_cast<std::int32_t>(kMaxBlock)), x_zero(1, -x);
+        p.column_sums = column_sums.data();
+        p.x = packed.data();
+        p.sums = &sum;
+        p.x_scale = x_scale.data();
+        p.x_zero = x_zero.data();
+        table->multiply_8(p);
+        for (const float v : y) CHECK(v == static_cast<float>(w * 2 * x) * static_cast<float>(kMaxBlock));
+      }
     }
   }
 }
