@@ -81,7 +81,7 @@ void run(benchmark::State& state, const MatmulTable& table, const Encoding& enco
   std::vector<float> y(static_cast<std::size_t>(shape.m * shape.n));
   mq::MatmulWorkspace workspace;
   const auto product = [&](const mq::PackedWeights& w) {
-    mq::detail::MatmulRun whole(table, w.image(), nullptr, reader, {}, 1);
+    mq::detail::MatmulRun whole(table, w.image(), nullptr, reader, {}, shape.m, 1);
     const std::span<std::byte> memory = workspace.reserve(whole.workspace_bytes(shape.m));
     for (std::int64_t first = 0; first < shape.m; first += mq::detail::MatmulRun::kBandRows) {
       const std::int64_t rows = std::min(mq::detail::MatmulRun::kBandRows, shape.m - first);

@@ -18,6 +18,8 @@ constexpr MatmulTable make_matmul_table(const char* name, std::uint32_t required
       .multiply_8 = &Ops::multiply_8,
       .multiply_4 = &Ops::multiply_4,
       .multiply_float = &Ops::multiply_float,
+      .multiply_float_8 = &Ops::multiply_float_8,
+      .multiply_float_4 = &Ops::multiply_float_4,
       .expand_4 = &Ops::expand_4,
       .floats_of_8 = &Ops::floats_of_8,
       .floats_of_4 = &Ops::floats_of_4,

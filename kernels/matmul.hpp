@@ -13,7 +13,8 @@
 //   Ints each(int32_t), add, multiply         wrapping around
 //   factor(Ints), Ints less_multiple(Ints sum, factor, int32_t)   sum - f * s with f in -128..255, s in -2^22..2^22 - 1
 //   Ints load(const int32_t*), widen(const uint8_t*)   kLanes of them
-//   Ints bits<shift, mask>(const uint8_t*)    of each of kLanes little-endian words of 32 bits
+//   Ints words(const uint8_t*)                kLanes little-endian words of 32 bits
+//   Floats lifted<shift, mask>(Ints words)    2^23 + (word >> shift & mask), mask below 2^23
 //   Floats to_float(Ints), each(float), load(const float*), store(Floats, float*), fused(a, b, c), add, multiply
 #pragma once
 
@@ -30,6 +31,8 @@ struct Matmul : MatmulPack<V> {
   static void multiply_8(const IntegerProduct& p) noexcept { integers<false>(p); }
   static void multiply_4(const IntegerProduct& p) noexcept { integers<true>(p); }
   static void multiply_float(const FloatProduct& p) noexcept { groups<Numbers>(p); }
+  static void multiply_float_8(const CodedProduct& p) noexcept { groups<Coded<false>>(p); }
+  static void multiply_float_4(const CodedProduct& p) noexcept { groups<Coded<true>>(p); }
 
   static void expand_4(const std::uint8_t* codes, std::size_t octets, std::uint8_t* out) noexcept {
     for (std::size_t o = 0; o < octets; ++o) {
@@ -78,7 +81,7 @@ struct Matmul : MatmulPack<V> {
         for (std::size_t r = 0; r < kRows; ++r) total[r][c] = V::fused(part[r][c], factor, total[r][c]);
       }
     }
-    store<kRows, kPanels>(s, p.x_scale, first, total);
+    store<kRows, kPanels>(s, Kind::x_scale(p), first, total);
   }
 
   template <std::size_t kRows, std::size_t kPanels>
@@ -113,6 +116,7 @@ struct Matmul : MatmulPack<V> {
   struct Integers {
     using Product = IntegerProduct;
     static constexpr bool kUnpacks = kNibbles;
+    static const float* x_scale(const Product& p) { return p.x_scale; }
     static constexpr std::size_t kOctetBytes = kNibbles ? 64 : 128;
 
     template <std::size_t kRows, std::size_t kPanels>
@@ -229,6 +233,7 @@ struct Matmul : MatmulPack<V> {
   struct Numbers {
     using Product = FloatProduct;
     static constexpr bool kUnpacks = false;
+    static const float* x_scale(const Product&) { return nullptr; }
 
     template <std::size_t kRows, std::size_t kPanels>
     [[gnu::always_inline]] static inline void block_sums(const Product& p, std::size_t first, std::size_t octet,
@@ -266,6 +271,70 @@ struct Matmul : MatmulPack<V> {
     }
   };
 
+  // Integer codes as floats, which the products of floats take without a detour through memory.
+  template <bool kNibbles>
+  struct Coded {
+    using Product = CodedProduct;
+    static constexpr bool kUnpacks = false;
+    static const float* x_scale(const Product&) { return nullptr; }
+
+    template <std::size_t kRows, std::size_t kPanels>
+    [[gnu::always_inline]] static inline void block_sums(const Product& p, std::size_t first, std::size_t octet,
+                                                         std::size_t octets, std::size_t block,
+                                                         Floats (&part)[kRows][kPanels * kParts]) {
+      constexpr std::size_t kAcross = kPanels * kParts;
+      constexpr std::size_t kStepBytes = 64;
+      constexpr std::size_t kSteps = kNibbles ? 1 : 2;  // of an octet
+      Floats offset[kAcross], sum[kRows][kAcross];
+#pragma GCC unroll 8
+      for (std::size_t c = 0; c < kAcross; ++c) {
+        const std::size_t at =
+            (first + c / kParts) * p.shape.params_stride + block * kPanelColumns + c % kParts * kLanes;
+        offset[c] = offset_of(p.zero_point != nullptr ? p.zero_point + at : nullptr, p.zero_point_of_all);
+#pragma GCC unroll 16
+        for (std::size_t r = 0; r < kRows; ++r) sum[r][c] = V::each(0.0f);
+      }
+      const std::uint8_t* w = p.codes + first * p.panel_bytes + octet * kSteps * kStepBytes;
+      const float* x = p.x + octet * kOctet * kRows;
+      for (std::size_t step = 0; step < octets * kSteps; ++step, w += kStepBytes, x += kOctet / kSteps * kRows) {
+        Ints words[kAcross];
+#pragma GCC unroll 8
+        for (std::size_t c = 0; c < kAcross; ++c) {
+          words[c] = V::words(w + c / kParts * p.panel_bytes + c % kParts * kLanes * 4);
+        }
+        constexpr int kMask = kNibbles ? 15 : 255;
+        add<0, kMask, kRows, kAcross>(words, offset, x, sum);
+        add<8, kMask, kRows, kAcross>(words, offset, x + kRows, sum);
+        add<16, kMask, kRows, kAcross>(words, offset, x + 2 * kRows, sum);
+        add<24, kMask, kRows, kAcross>(words, offset, x + 3 * kRows, sum);
+        if constexpr (kNibbles) {
+          add<4, kMask, kRows, kAcross>(words, offset, x + 4 * kRows, sum);
+          add<12, kMask, kRows, kAcross>(words, offset, x + 5 * kRows, sum);
+          add<20, kMask, kRows, kAcross>(words, offset, x + 6 * kRows, sum);
+          add<28, kMask, kRows, kAcross>(words, offset, x + 7 * kRows, sum);
+        }
+      }
+#pragma GCC unroll 16
+      for (std::size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+        for (std::size_t c = 0; c < kAcross; ++c) part[r][c] = sum[r][c];
+      }
+    }
+
+   private:
+    // One k of every column.
+    template <int kShift, int kMask, std::size_t kRows, std::size_t kAcross>
+    [[gnu::always_inline]] static inline void add(const Ints (&words)[kAcross], const Floats (&offset)[kAcross],
+                                                  const float* x, Floats (&sum)[kRows][kAcross]) {
+#pragma GCC unroll 8
+      for (std::size_t c = 0; c < kAcross; ++c) {
+        const Floats weight = V::add(V::template lifted<kShift, kMask>(words[c]), offset[c]);
+#pragma GCC unroll 16
+        for (std::size_t r = 0; r < kRows; ++r) sum[r][c] = V::fused(V::each(x[r]), weight, sum[r][c]);
+      }
+    }
+  };
+
   template <bool kNibbles>
   static void integers(const IntegerProduct& p) {
     if (p.zero_point != nullptr || p.x_zero != nullptr) return groups<Integers<kNibbles, true>>(p);
@@ -289,19 +358,25 @@ struct Matmul : MatmulPack<V> {
     if constexpr (kRows > 1) groups<Kind, kRows - 1>(p);
   }
 
+  // What makes u - z of 2^23 + u, exactly.
+  static Floats offset_of(const std::uint8_t* zero_point, float zero_point_of_all) {
+    const Floats zero = zero_point != nullptr ? V::to_float(V::widen(zero_point)) : V::each(zero_point_of_all);
+    return V::multiply(V::add(zero, V::each(8388608.0f)), V::each(-1.0f));
+  }
+
   template <bool kNibbles>
   static void floats_of(const std::uint8_t* codes, std::size_t octets, std::size_t block_octets,
                         const std::uint8_t* zero_point, float zero_point_of_all, float* out) {
     constexpr std::size_t kOctetBytes = kNibbles ? 64 : 128;
-    for (std::size_t part = 0; part < kParts; ++part) {
-      for (std::size_t begin = 0, block = 0; begin < octets; begin += block_octets, ++block) {
-        const std::size_t end = octets - begin < block_octets ? octets : begin + block_octets;
-        Floats zero = V::each(zero_point_of_all);
-        if (zero_point != nullptr) zero = V::to_float(V::widen(zero_point + block * kPanelColumns + part * kLanes));
-        const Floats offset = V::multiply(zero, V::each(-1.0f));
+    for (std::size_t begin = 0, block = 0; begin < octets; begin += block_octets, ++block) {
+      const std::size_t end = octets - begin < block_octets ? octets : begin + block_octets;
+      for (std::size_t part = 0; part < kParts; ++part) {
+        const std::size_t column = part * kLanes;
+        const Floats offset =
+            offset_of(zero_point != nullptr ? zero_point + block * kPanelColumns + column : nullptr, zero_point_of_all);
         for (std::size_t o = begin; o < end; ++o) {
-          const std::uint8_t* in = codes + o * kOctetBytes + part * kLanes * 4;
-          octet_floats<kNibbles>(in, offset, out + o * kOctet * kPanelColumns + part * kLanes);
+          octet_floats<kNibbles>(codes + o * kOctetBytes + column * 4, offset,
+                                 out + o * kOctet * kPanelColumns + column);
         }
       }
     }
@@ -309,18 +384,19 @@ struct Matmul : MatmulPack<V> {
 
   template <bool kNibbles>
   static void octet_floats(const std::uint8_t* in, Floats offset, float* out) {
-    const auto put = [&](Ints codes, std::size_t k) {
-      V::store(V::add(V::to_float(codes), offset), out + k * kPanelColumns);
-    };
+    const auto put = [&](Floats lifted, std::size_t k) { V::store(V::add(lifted, offset), out + k * kPanelColumns); };
+    const Ints words = V::words(in);
     if constexpr (kNibbles) {
-      put(V::template bits<0, 15>(in), 0), put(V::template bits<8, 15>(in), 1), put(V::template bits<16, 15>(in), 2);
-      put(V::template bits<24, 15>(in), 3), put(V::template bits<4, 15>(in), 4), put(V::template bits<12, 15>(in), 5);
-      put(V::template bits<20, 15>(in), 6), put(V::template bits<28, 15>(in), 7);
+      put(V::template lifted<0, 15>(words), 0), put(V::template lifted<8, 15>(words), 1);
+      put(V::template lifted<16, 15>(words), 2), put(V::template lifted<24, 15>(words), 3);
+      put(V::template lifted<4, 15>(words), 4), put(V::template lifted<12, 15>(words), 5);
+      put(V::template lifted<20, 15>(words), 6), put(V::template lifted<28, 15>(words), 7);
     } else {
-      for (std::size_t half = 0; half < 2; ++half, in += 64) {
-        put(V::template bits<0, 255>(in), half * 4), put(V::template bits<8, 255>(in), half * 4 + 1);
-        put(V::template bits<16, 255>(in), half * 4 + 2), put(V::template bits<24, 255>(in), half * 4 + 3);
-      }
+      const Ints more = V::words(in + 64);
+      put(V::template lifted<0, 255>(words), 0), put(V::template lifted<8, 255>(words), 1);
+      put(V::template lifted<16, 255>(words), 2), put(V::template lifted<24, 255>(words), 3);
+      put(V::template lifted<0, 255>(more), 4), put(V::template lifted<8, 255>(more), 5);
+      put(V::template lifted<16, 255>(more), 6), put(V::template lifted<24, 255>(more), 7);
     }
   }
 };

@@ -16,23 +16,12 @@ struct ReferenceMatmul : MatmulPack<Isa> {
   static void multiply_4(const IntegerProduct& p) noexcept { multiply(p, 4); }
 
   static void multiply_float(const FloatProduct& p) noexcept {
-    const ProductShape& s = p.shape;
-    const std::size_t k = s.octets * kOctet;
-    for (std::size_t r = 0; r < s.rows; ++r) {
-      for (std::size_t n = 0; n < s.columns; ++n) {
-        const float* w = p.weights + n / kPanelColumns * p.panel_numel + n % kPanelColumns;
-        float total = 0, part = 0;
-        for (std::size_t i = 0; i < k; ++i) {
-          part = fused(p.x[i * s.rows + r], w[i * kPanelColumns], part);
-          if ((i + 1) % (s.block_octets * kOctet) != 0 && i + 1 != k) continue;
-          total = fused(part, s.scale[parameter(s, n, i / kOctet)], total);
-          part = 0;
-        }
-        if (p.x_scale != nullptr) total *= p.x_scale[r];
-        s.y[r * s.y_stride + n] = s.bias != nullptr ? total + s.bias[n] : total;
-      }
-    }
+    multiply_floats(p.shape, p.x, [&](std::size_t k, std::size_t n) {
+      return p.weights[n / kPanelColumns * p.panel_numel + k * kPanelColumns + n % kPanelColumns];
+    });
   }
+  static void multiply_float_8(const CodedProduct& p) noexcept { multiply_coded(p, 8); }
+  static void multiply_float_4(const CodedProduct& p) noexcept { multiply_coded(p, 4); }
 
   static void expand_4(const std::uint8_t* codes, std::size_t octets, std::uint8_t* out) noexcept {
     for (std::size_t i = 0; i < octets * kPanelColumns * kOctet; ++i) {
@@ -65,6 +54,34 @@ struct ReferenceMatmul : MatmulPack<Isa> {
   static std::uint8_t code_of(const std::uint8_t* codes, int bits, std::size_t octet, std::size_t half, std::size_t i) {
     if (bits == 8) return codes[octet * 128 + half * 64 + i];
     return static_cast<std::uint8_t>(codes[octet * 64 + i] >> (4 * half) & 15);
+  }
+
+  // weight(k, n)
+  template <class Weight>
+  static void multiply_floats(const ProductShape& s, const float* x, Weight&& weight) {
+    const std::size_t k = s.octets * kOctet;
+    for (std::size_t r = 0; r < s.rows; ++r) {
+      for (std::size_t n = 0; n < s.columns; ++n) {
+        float total = 0, part = 0;
+        for (std::size_t i = 0; i < k; ++i) {
+          part = fused(x[i * s.rows + r], weight(i, n), part);
+          if ((i + 1) % (s.block_octets * kOctet) != 0 && i + 1 != k) continue;
+          total = fused(part, s.scale[parameter(s, n, i / kOctet)], total);
+          part = 0;
+        }
+        s.y[r * s.y_stride + n] = s.bias != nullptr ? total + s.bias[n] : total;
+      }
+    }
+  }
+
+  static void multiply_coded(const CodedProduct& p, int bits) {
+    multiply_floats(p.shape, p.x, [&](std::size_t k, std::size_t n) {
+      const std::size_t at = parameter(p.shape, n, k / kOctet);
+      const float zero = p.zero_point != nullptr ? static_cast<float>(p.zero_point[at]) : p.zero_point_of_all;
+      const std::uint8_t* panel = p.codes + n / kPanelColumns * p.panel_bytes;
+      const std::size_t i = n % kPanelColumns * 4 + k % 4;
+      return static_cast<float>(code_of(panel, bits, k / kOctet, k / 4 % 2, i)) - zero;
+    });
   }
 
   static void multiply(const IntegerProduct& p, int bits) {

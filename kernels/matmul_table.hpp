@@ -1,10 +1,10 @@
 // The products of activations and packed weights: one table per instruction set, beside the kernel table, because more
 // sets have instructions of their own for them.
 //
-// y[m][n] = x_scale[m] * total[m][n] + bias[n], where the blocks of k are added in order:
+// y[m][n] = x_scale[m] * total[m][n] + bias[n] (floats: without x_scale), where the blocks of k are added in order:
 //   integers   total = fma(float(D), scale[block][n], total),  D = sum over the block of (u - z) * (x - x_zero), exact
 //   floats     total = fma(t, scale[block][n], total),         t = fma(x[k], w[k][n], t) in the order of k, from 0
-// total starts at +0; then one multiplication and one addition, each rounded. So results do not depend on the
+// total starts at +0; then multiplication and addition, each rounded. So results do not depend on the
 // instruction set, the rows computed together or the cut into panels.
 //
 // Layout of weights: panels of 16 columns, zero-padded. In a panel k goes in octets, each block of k padded with zeros
@@ -66,7 +66,16 @@ struct FloatProduct {
   const float* weights;     // of the first panel
   std::size_t panel_numel;  // between panels
   const float* x;
-  const float* x_scale;  // [row], or null: no multiplication
+};
+
+// The same with integer codes, which become floats on the way.
+struct CodedProduct {
+  ProductShape shape;
+  const std::uint8_t* codes;       // of the first panel
+  std::size_t panel_bytes;         // between panels
+  const std::uint8_t* zero_point;  // null: all zero_point_of_all; else one for each scale
+  float zero_point_of_all;
+  const float* x;
 };
 
 // Rows to pack. Blocks of k are padded with zeros to whole octets.
@@ -92,6 +101,9 @@ struct MatmulTable {
   void (*multiply_8)(const IntegerProduct& p) noexcept;
   void (*multiply_4)(const IntegerProduct& p) noexcept;
   void (*multiply_float)(const FloatProduct& p) noexcept;
+  // What multiply_float gives for the panels that floats_of_8 and floats_of_4 make.
+  void (*multiply_float_8)(const CodedProduct& p) noexcept;
+  void (*multiply_float_4)(const CodedProduct& p) noexcept;
 
   // A panel of 4 bits as one of 8.
   void (*expand_4)(const std::uint8_t* codes, std::size_t octets, std::uint8_t* out) noexcept;

@@ -77,7 +77,7 @@ void matmul(TensorView activations, const PackedWeights& weights, std::span<floa
   if (image.kept) kept.emplace(*image.kept);
   detail::ActivationReader reader(x, quantizer ? &*quantizer : nullptr);
   Executor& executor = options.executor != nullptr ? *options.executor : serial_executor();
-  detail::MatmulRun run(table, image, kept ? &*kept : nullptr, reader, options.bias, executor.concurrency());
+  detail::MatmulRun run(table, image, kept ? &*kept : nullptr, reader, options.bias, x.rows, executor.concurrency());
 
   MatmulWorkspace own;
   MatmulWorkspace& workspace = options.workspace != nullptr ? *options.workspace : own;

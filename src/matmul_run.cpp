@@ -12,6 +12,8 @@ constexpr std::size_t kColumns = kernels::kPanelColumns;
 constexpr std::size_t kOctet = kernels::kOctet;
 // Weights that stay in the second cache while all tiles pass.
 constexpr std::size_t kGroupBytes = 448u << 10;
+// Where the activations stay there too, less: the next weights are fetched meanwhile.
+constexpr std::size_t kSmallBytes = 208u << 10;
 constexpr std::size_t kLine = 64;
 
 // Sizes as packed bytes of one block would have.
@@ -70,7 +72,7 @@ struct MatmulRun::Worker {
 };
 
 MatmulRun::MatmulRun(const kernels::MatmulTable& table, const PackedImage& weights, const QuantizedRows* kept,
-                     const ActivationReader& activations, std::span<const float> bias, int workers)
+                     const ActivationReader& activations, std::span<const float> bias, std::int64_t rows, int workers)
     : table_(table),
       weights_(weights),
       kept_(kept),
@@ -81,7 +83,9 @@ MatmulRun::MatmulRun(const kernels::MatmulTable& table, const PackedImage& weigh
       sizes_(kept != nullptr ? sizes_of_floats(weights.header) : weights.sizes),
       block_(static_cast<std::size_t>(kept != nullptr ? weights.header.k : weights.header.block)) {
   const std::size_t panel_bytes = panel_numel() * (integers_ ? 1 : sizeof(float));
-  const std::size_t fitting = std::max<std::size_t>(1, kGroupBytes / panel_bytes);
+  const std::size_t x_bytes = static_cast<std::size_t>(std::min(rows, kBandRows)) * sizes_.octets * kOctet;
+  const std::size_t group_bytes = x_bytes <= kSmallBytes ? kSmallBytes : kGroupBytes;
+  const std::size_t fitting = std::max<std::size_t>(1, group_bytes / panel_bytes);
   // Not more than lets every worker have several.
   const std::size_t share = workers_ == 1 ? fitting : std::max<std::size_t>(1, sizes_.panels / (4 * workers_));
   group_panels_ = std::min(fitting, share);
@@ -192,8 +196,8 @@ void MatmulRun::pack_tile(const Band& band, std::size_t tile, const Worker& work
   const bool expanded = weights_.header.kind == PackedKind::Int8 || band.tiles > 1;
   const std::int32_t bias = expanded ? table_.code_bias_8 : 0;
   const auto zero = static_cast<std::int32_t>(weights_.header.common_zero_point);
-  table_.pack_codes(what, worker.codes, weights_.zero_point() != nullptr ? 1 : bias - zero,
-                    band.codes + begin * padded, band.sums + begin * sizes_.blocks);
+  table_.pack_codes(what, worker.codes, weights_.zero_point() != nullptr ? 1 : bias - zero, band.codes + begin * padded,
+                    band.sums + begin * sizes_.blocks);
 }
 
 void MatmulRun::multiply(const Band& band, const Piece& piece, const Worker& worker) const {
@@ -269,6 +273,8 @@ void MatmulRun::multiply_integers(const Band& band, const Piece& piece, const Wo
 
 void MatmulRun::multiply_floats(const Band& band, const Piece& piece, const Worker& worker) const {
   const std::size_t first = piece.group * group_panels_, panels = std::min(group_panels_, sizes_.panels - first);
+  // Panels that one tile reads are decoded in registers.
+  if (band.tiles == 1 && weights_.is_integer()) return multiply_coded(band, first, panels);
   for (std::size_t i = 0; i < panels; ++i) decode_panel(first + i, worker, worker.panels + i * panel_numel());
   for (std::size_t tile = piece.first_tile; tile < piece.first_tile + piece.tiles; ++tile) {
     kernels::FloatProduct p = {};
@@ -278,6 +284,17 @@ void MatmulRun::multiply_floats(const Band& band, const Piece& piece, const Work
     p.x = band.floats + band.begin_of(tile) * sizes_.octets * kOctet;
     table_.multiply_float(p);
   }
+}
+
+void MatmulRun::multiply_coded(const Band& band, std::size_t first, std::size_t panels) const {
+  kernels::CodedProduct p = {};
+  p.shape = shape_of(band, 0, first, panels);
+  p.codes = weights_.codes() + first * sizes_.panel_bytes;
+  p.panel_bytes = sizes_.panel_bytes;
+  p.zero_point = weights_.zero_point() != nullptr ? weights_.zero_point() + first * p.shape.params_stride : nullptr;
+  p.zero_point_of_all = static_cast<float>(weights_.header.common_zero_point);
+  p.x = band.floats;
+  (weights_.header.kind == PackedKind::Int4 ? table_.multiply_float_4 : table_.multiply_float_8)(p);
 }
 
 void MatmulRun::decode_panel(std::size_t panel, const Worker& worker, float* out) const {

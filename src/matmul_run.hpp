@@ -17,7 +17,7 @@ class MatmulRun {
  public:
   // The operands must outlive the object. kept: the rows of weights that are not packed, or null.
   MatmulRun(const kernels::MatmulTable& table, const PackedImage& weights, const QuantizedRows* kept,
-            const ActivationReader& activations, std::span<const float> bias, int workers);
+            const ActivationReader& activations, std::span<const float> bias, std::int64_t rows, int workers);
 
   // Rows that are multiplied at a time, and the memory that takes.
   static constexpr std::int64_t kBandRows = 1024;
@@ -44,6 +44,7 @@ class MatmulRun {
   void multiply(const Band& band, const Piece& piece, const Worker& worker) const;
   void multiply_integers(const Band& band, const Piece& piece, const Worker& worker) const;
   void multiply_floats(const Band& band, const Piece& piece, const Worker& worker) const;
+  void multiply_coded(const Band& band, std::size_t first_panel, std::size_t panels) const;
   kernels::ProductShape shape_of(const Band& band, std::size_t tile, std::size_t panel, std::size_t panels) const;
   // A panel as floats.
   void decode_panel(std::size_t panel, const Worker& worker, float* out) const;

@@ -22,9 +22,11 @@ struct Avx2Vectors {
   static Ints widen(const std::uint8_t* p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
   }
+  static Ints words(const std::uint8_t* p) { return bytes(p); }
   template <int kShift, int kMask>
-  static Ints bits(const std::uint8_t* p) {
-    return _mm256_and_si256(_mm256_srli_epi32(bytes(p), kShift), _mm256_set1_epi32(kMask));
+  static Floats lifted(Ints words) {
+    const __m256i code = _mm256_and_si256(_mm256_srli_epi32(words, kShift), _mm256_set1_epi32(kMask));
+    return _mm256_castsi256_ps(_mm256_or_si256(code, _mm256_set1_epi32(0x4b000000)));
   }
 
   static Ints factor(Ints v) { return v; }

@@ -22,9 +22,13 @@ struct Avx512Vectors {
   static Ints widen(const std::uint8_t* p) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
+  static Ints words(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
   template <int kShift, int kMask>
-  static Ints bits(const std::uint8_t* p) {
-    return _mm512_and_si512(_mm512_srli_epi32(_mm512_loadu_si512(p), kShift), _mm512_set1_epi32(kMask));
+  static Floats lifted(Ints words) {
+    // (word & mask) | the bits of 2^23
+    const __m512i bits = _mm512_ternarylogic_epi32(_mm512_srli_epi32(words, kShift), _mm512_set1_epi32(kMask),
+                                                   _mm512_set1_epi32(0x4b000000), 0xea);
+    return _mm512_castsi512_ps(bits);
   }
 
   // f * s = f * low + 128 f * high with s = low + 128 high and low in 0..127: pairs of 16 bits for vpmaddwd.

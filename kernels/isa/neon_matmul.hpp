@@ -35,11 +35,12 @@ struct NeonVectors {
     const uint16x8_t words = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four)));
     return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(words)));
   }
+  static Ints words(const std::uint8_t* p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
   template <int kShift, int kMask>
-  static Ints bits(const std::uint8_t* p) {
-    uint32x4_t v = vreinterpretq_u32_u8(vld1q_u8(p));
+  static Floats lifted(Ints words) {
+    uint32x4_t v = vreinterpretq_u32_s32(words);
     if constexpr (kShift != 0) v = vshrq_n_u32(v, kShift);
-    return vreinterpretq_s32_u32(vandq_u32(v, vdupq_n_u32(kMask)));
+    return vreinterpretq_f32_u32(vorrq_u32(vandq_u32(v, vdupq_n_u32(kMask)), vdupq_n_u32(0x4b000000)));
   }
 
   static Ints factor(Ints v) { return v; }

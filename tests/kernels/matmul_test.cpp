@@ -233,7 +233,6 @@ TEST_CASE("float products: every table agrees with the reference, and that with 
       const std::size_t numel = c.octets() * 8 * 16;
       const Input<float> weights(finite_values(c.panels() * numel, 2), offset);
       const Input<float> scale(small_scales(c.params(), 9), offset), bias(small_scales(c.columns, 11), offset);
-      const Input<float> x_scale(small_scales(c.rows, 12), offset);
       const auto multiply = [&](const MatmulTable& with) {
         Output<float> x(c.octets() * 8 * c.rows, offset), y(c.rows * c.columns, offset);
         with.pack_floats({c.rows, c.k, c.k, c.block}, rows.data(), x.data());
@@ -245,7 +244,6 @@ TEST_CASE("float products: every table agrees with the reference, and that with 
         p.weights = weights.data();
         p.panel_numel = numel;
         p.x = x.data();
-        p.x_scale = c.x_zero ? x_scale.data() : nullptr;
         with.multiply_float(p);
         return y;
       };
@@ -265,12 +263,49 @@ TEST_CASE("float products: every table agrees with the reference, and that with 
           }
           total = std::fma(t, scale.data()[n / 16 * c.blocks() * 16 + b * 16 + n % 16], total);
         }
-        if (c.x_zero) total *= x_scale.data()[r];
         if (c.bias) total += bias.data()[n];
         REQUIRE(same(expected[i], total));
       }
     }
   });
+}
+
+TEST_CASE("float products of codes: what the panels decoded before give") {
+  for (const MatmulTable* table : available_matmul_kernels()) {
+    for (const int bits : {8, 4}) {
+      for (const Case& c : cases(table->tile_rows)) {
+        for (const std::size_t offset : {0, 1}) {
+          const Operands o(c, bits, offset, false);
+          const Input<float> rows(finite_values(c.rows * c.k, 1), offset);
+          Output<float> x(c.octets() * 8 * c.rows, offset);
+          table->pack_floats({c.rows, c.k, c.k, c.block}, rows.data(), x.data());
+          Output<float> found(c.rows * c.columns, offset), expected(c.rows * c.columns, offset);
+          const std::uint8_t* zero = c.zero_points ? o.zero_point.data() : nullptr;
+          CodedProduct p = {};
+          p.shape = {c.rows,       c.panels(),     c.octets(),      c.block_octets(),
+                     c.columns,    o.scale.data(), c.blocks() * 16, c.bias ? o.bias.data() : nullptr,
+                     found.data(), c.columns,      nullptr,         0};
+          p.codes = o.codes.data();
+          p.panel_bytes = o.panel_bytes();
+          p.zero_point = zero;
+          p.zero_point_of_all = 8;
+          p.x = x.data();
+          (bits == 8 ? table->multiply_float_8 : table->multiply_float_4)(p);
+          const std::size_t numel = c.octets() * 128;
+          std::vector<float> weights(c.panels() * numel);
+          for (std::size_t panel = 0; panel < c.panels(); ++panel) {
+            (bits == 8 ? reference_matmul().floats_of_8 : reference_matmul().floats_of_4)(
+                p.codes + panel * p.panel_bytes, c.octets(), c.block_octets(),
+                zero != nullptr ? zero + panel * c.blocks() * 16 : nullptr, 8, weights.data() + panel * numel);
+          }
+          FloatProduct plain = {p.shape, weights.data(), numel, x.data()};
+          plain.shape.y = expected.data();
+          reference_matmul().multiply_float(plain);
+          check_same(found, expected, std::string(table->name) + ", " + std::to_string(bits) + " bits, " + c.text());
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE("panels of codes: every table expands and decodes them as the reference does") {
