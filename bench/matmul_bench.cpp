@@ -1,11 +1,13 @@
-// Products of activations and packed weights, every instruction set this machine can run, one thread.
+// Products of activations and packed weights, every instruction set this machine can run, one thread (-tN: N).
 // Rows are named op/encoding/shape/isa. items_per_second counts 2 m n k operations; pct_of_peak compares with the
 // widest dot product instruction of this machine (floats: fused multiply-add) and nothing else, measured in the same
-// run; weight_bytes_per_second with pct_of_read the weights with a loop that only reads as many bytes. cold: the
+// run; weight_bytes_per_second with pct_of_read the weights with a loop that only reads as many bytes. What n = 16
+// takes is nearly all for quantizing and packing activations. cold: the
 // weights come from memory, several copies in turn; else they are the same each time.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -26,9 +28,11 @@ using mq::kernels::MatmulTable;
 struct Shape {
   std::int64_t m, n, k;
   bool cold;
+  int threads = 1;
 
   std::string name() const {
-    return "m" + std::to_string(m) + "-n" + std::to_string(n) + "-k" + std::to_string(k) + (cold ? "-cold" : "");
+    return "m" + std::to_string(m) + "-n" + std::to_string(n) + "-k" + std::to_string(k) + (cold ? "-cold" : "") +
+           (threads > 1 ? "-t" + std::to_string(threads) : "");
   }
 };
 
@@ -80,12 +84,13 @@ void run(benchmark::State& state, const MatmulTable& table, const Encoding& enco
   const mq::detail::ActivationReader reader({x.view(), shape.m, shape.k}, quantizer ? &*quantizer : nullptr);
   std::vector<float> y(static_cast<std::size_t>(shape.m * shape.n));
   mq::MatmulWorkspace workspace;
+  const std::unique_ptr<mq::Executor> executor = mq::make_thread_executor(shape.threads);
   const auto product = [&](const mq::PackedWeights& w) {
-    mq::detail::MatmulRun whole(table, w.image(), nullptr, reader, {}, shape.m, 1);
+    mq::detail::MatmulRun whole(table, w.image(), nullptr, reader, {}, shape.m, shape.threads);
     const std::span<std::byte> memory = workspace.reserve(whole.workspace_bytes(shape.m));
     for (std::int64_t first = 0; first < shape.m; first += mq::detail::MatmulRun::kBandRows) {
       const std::int64_t rows = std::min(mq::detail::MatmulRun::kBandRows, shape.m - first);
-      whole.run_band(first, rows, memory, y.data() + first * shape.n, mq::serial_executor());
+      whole.run_band(first, rows, memory, y.data() + first * shape.n, *executor);
     }
   };
   for (const mq::PackedWeights& w : weights) product(w);
@@ -96,12 +101,18 @@ void run(benchmark::State& state, const MatmulTable& table, const Encoding& enco
   const double read_rate = static_cast<double>(shape.cold ? std::size_t{256} << 20 : bytes) / read_seconds;
 
   std::size_t next = 0;
+  const auto started = std::chrono::steady_clock::now();
   const double begin = mq::bench::cpu_seconds();
   for (auto _ : state) {
     product(weights[next++ % weights.size()]);
     benchmark::ClobberMemory();
   }
-  const double seconds = (mq::bench::cpu_seconds() - begin) / static_cast<double>(state.iterations());
+  double seconds = mq::bench::cpu_seconds() - begin;
+  // Of several threads what the clock on the wall says.
+  if (shape.threads > 1) {
+    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  }
+  seconds /= static_cast<double>(state.iterations());
   state.counters["GOP/s"] = operations / seconds * 1e-9;
   state.counters["pct_of_peak"] = 100 * operations / seconds / peak;
   state.counters["weight_GB/s"] = static_cast<double>(bytes) / seconds * 1e-9;
@@ -120,9 +131,10 @@ void register_all() {
       {"e4m3", "fp8_e4m3", false},
   };
   for (const Encoding& encoding : kEncodings) {
-    for (const Shape& shape : {Shape{1, 4096, 4096, true}, Shape{1, 4096, 4096, false}, Shape{1, 1024, 2048, false},
-                               Shape{8, 4096, 4096, false}, Shape{32, 4096, 4096, false}, Shape{512, 4096, 4096, false},
-                               Shape{64, 11008, 4096, false}}) {
+    for (const Shape& shape :
+         {Shape{1, 4096, 4096, true}, Shape{1, 4096, 4096, false}, Shape{1, 1024, 2048, false},
+          Shape{8, 4096, 4096, false}, Shape{32, 4096, 4096, false}, Shape{512, 4096, 4096, false},
+          Shape{64, 11008, 4096, false}, Shape{512, 16, 4096, false}, Shape{512, 4096, 4096, false, 2}}) {
       for (const MatmulTable* table : mq::kernels::available_matmul_kernels()) {
         if (std::string_view(table->name) == "reference") continue;
         const std::string name = std::string("matmul/") + encoding.name + "/" + shape.name() + "/" + table->name;

@@ -275,7 +275,7 @@ struct Matmul : MatmulPack<V> {
   template <bool kNibbles>
   struct Coded {
     using Product = CodedProduct;
-    static constexpr bool kUnpacks = false;
+    static constexpr bool kUnpacks = true;
     static const float* x_scale(const Product&) { return nullptr; }
 
     template <std::size_t kRows, std::size_t kPanels>
@@ -343,7 +343,7 @@ struct Matmul : MatmulPack<V> {
 
   template <class Kind, std::size_t kRows>
   static void panels(const typename Kind::Product& p) {
-    // Nibbles take registers for the bytes that they become.
+    // Codes take registers for what they become.
     constexpr std::size_t kGroup = Kind::kUnpacks && kRows > 4 && kGroupPanels > 2 ? 2 : kGroupPanels;
     std::size_t first = 0;
     for (; first + kGroup <= p.shape.panels; first += kGroup) tile<Kind, kRows, kGroup>(p, first);

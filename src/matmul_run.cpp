@@ -80,9 +80,10 @@ MatmulRun::MatmulRun(const kernels::MatmulTable& table, const PackedImage& weigh
       bias_(bias),
       workers_(static_cast<std::size_t>(workers)),
       integers_(weights.is_integer() && activations.quantizer() != nullptr && activations.quantizer()->is_integer()),
+      coded_(weights.is_integer() && !integers_ && rows <= static_cast<std::int64_t>(table.tile_rows)),
       sizes_(kept != nullptr ? sizes_of_floats(weights.header) : weights.sizes),
       block_(static_cast<std::size_t>(kept != nullptr ? weights.header.k : weights.header.block)) {
-  const std::size_t panel_bytes = panel_numel() * (integers_ ? 1 : sizeof(float));
+  const std::size_t panel_bytes = panel_numel() * (integers_ || coded_ ? 1 : sizeof(float));
   const std::size_t x_bytes = static_cast<std::size_t>(std::min(rows, kBandRows)) * sizes_.octets * kOctet;
   const std::size_t group_bytes = x_bytes <= kSmallBytes ? kSmallBytes : kGroupBytes;
   const std::size_t fitting = std::max<std::size_t>(1, group_bytes / panel_bytes);
@@ -125,7 +126,7 @@ MatmulRun::Worker MatmulRun::carve_worker(Carver& memory) const {
     }
   } else {
     worker.rows = memory.take<float>(table_.tile_rows * k);
-    worker.panels = memory.take<float>(group_panels_ * panel_numel());
+    worker.panels = memory.take<float>(coded_ ? 0 : group_panels_ * panel_numel());
     if (kept_ != nullptr) worker.decoded = memory.take<float>(kColumns * k);
   }
   return worker;
@@ -203,6 +204,8 @@ void MatmulRun::pack_tile(const Band& band, std::size_t tile, const Worker& work
 void MatmulRun::multiply(const Band& band, const Piece& piece, const Worker& worker) const {
   if (integers_) {
     multiply_integers(band, piece, worker);
+  } else if (coded_) {
+    multiply_coded(band, piece);
   } else {
     multiply_floats(band, piece, worker);
   }
@@ -273,8 +276,6 @@ void MatmulRun::multiply_integers(const Band& band, const Piece& piece, const Wo
 
 void MatmulRun::multiply_floats(const Band& band, const Piece& piece, const Worker& worker) const {
   const std::size_t first = piece.group * group_panels_, panels = std::min(group_panels_, sizes_.panels - first);
-  // Panels that one tile reads are decoded in registers.
-  if (band.tiles == 1 && weights_.is_integer()) return multiply_coded(band, first, panels);
   for (std::size_t i = 0; i < panels; ++i) decode_panel(first + i, worker, worker.panels + i * panel_numel());
   for (std::size_t tile = piece.first_tile; tile < piece.first_tile + piece.tiles; ++tile) {
     kernels::FloatProduct p = {};
@@ -286,7 +287,8 @@ void MatmulRun::multiply_floats(const Band& band, const Piece& piece, const Work
   }
 }
 
-void MatmulRun::multiply_coded(const Band& band, std::size_t first, std::size_t panels) const {
+void MatmulRun::multiply_coded(const Band& band, const Piece& piece) const {
+  const std::size_t first = piece.group * group_panels_, panels = std::min(group_panels_, sizes_.panels - first);
   kernels::CodedProduct p = {};
   p.shape = shape_of(band, 0, first, panels);
   p.codes = weights_.codes() + first * sizes_.panel_bytes;

@@ -44,7 +44,7 @@ class MatmulRun {
   void multiply(const Band& band, const Piece& piece, const Worker& worker) const;
   void multiply_integers(const Band& band, const Piece& piece, const Worker& worker) const;
   void multiply_floats(const Band& band, const Piece& piece, const Worker& worker) const;
-  void multiply_coded(const Band& band, std::size_t first_panel, std::size_t panels) const;
+  void multiply_coded(const Band& band, const Piece& piece) const;
   kernels::ProductShape shape_of(const Band& band, std::size_t tile, std::size_t panel, std::size_t panels) const;
   // A panel as floats.
   void decode_panel(std::size_t panel, const Worker& worker, float* out) const;
@@ -59,6 +59,7 @@ class MatmulRun {
   std::span<const float> bias_;
   std::size_t workers_;
   bool integers_;             // exact sums of products of codes
+  bool coded_;                // sums of floats that codes become in registers: for what one tile reads
   PackedSizes sizes_;         // of weights that are kept: what their floats would have
   std::size_t block_;         // elements of k
   std::size_t group_panels_;  // panels in a piece of work

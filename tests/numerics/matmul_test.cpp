@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -331,4 +332,85 @@ TEST_CASE("matmul: nothing times something is the bias") {
   const std::array<std::int64_t, 2> shape = {2, 0};
   matmul({DType::Float32, shape, {}}, pack_for_matmul(p.weights), y, {.bias = bias});
   CHECK(y == std::vector<float>{1, 2, 3, 1, 2, 3});
+}
+
+TEST_CASE("packed weights: bytes that were kept give the same products") {
+  for (const std::string spec : {"int8", "int8:asym", "int4:g32:asym", "fp8_e5m2"}) {
+    const Product p(5, 40, 64, spec);
+    const PackedWeights packed = pack_for_matmul(p.weights);
+    Buffer kept(packed.bytes().size());
+    std::memcpy(kept.data(), packed.bytes().data(), kept.size());
+    const PackedWeights opened = open_packed_weights(kept.span());
+    CHECK(opened.n() == 40);
+    CHECK(opened.k() == 64);
+    std::vector<float> y(200);
+    matmul(tensor_of(p.x, {5, 64}).view(), opened, y);
+    check_equal(y, p.run());
+  }
+}
+
+TEST_CASE("packed weights: what is not such, or cut, or of another version is refused") {
+  const PackedWeights packed = pack_for_matmul(weights_of(40, 64, "int4:g32:asym"));
+  const auto code_after = [&](std::size_t at, std::uint8_t value) {
+    Buffer bytes(packed.bytes().size());
+    std::memcpy(bytes.data(), packed.bytes().data(), bytes.size());
+    bytes.data()[at] = std::byte{value};
+    return test::code_of([&] { open_packed_weights(bytes.span()); });
+  };
+  CHECK(code_after(0, 'm') == ErrorCode::Corrupt);
+  CHECK(code_after(8, 2) == ErrorCode::Unsupported);
+  CHECK(code_after(12, 4) == ErrorCode::Corrupt);     // kind
+  CHECK(code_after(12, 0) == ErrorCode::Corrupt);     // 8 bits: twice the bytes
+  CHECK(code_after(16, 0) == ErrorCode::Corrupt);     // n = 0
+  CHECK(code_after(16, 80) == ErrorCode::Corrupt);    // n
+  CHECK(code_after(23, 0x80) == ErrorCode::Corrupt);  // n < 0
+  CHECK(code_after(24, 32) == ErrorCode::Corrupt);    // k
+  CHECK(code_after(27, 0x7f) == ErrorCode::Corrupt);  // k near 2^31
+  CHECK(code_after(32, 0) == ErrorCode::Corrupt);     // block
+  CHECK(code_after(32, 65) == ErrorCode::Corrupt);    // block > k
+  CHECK(code_after(40, 0) == ErrorCode::Corrupt);     // no zero points: fewer bytes
+  CHECK(code_after(40, 2) == ErrorCode::Corrupt);
+  CHECK(code_after(45, 1) == ErrorCode::Corrupt);  // zero point beyond a byte
+  for (std::size_t size = 0; size < packed.bytes().size(); size += 37) {
+    CHECK(test::code_of([&] { open_packed_weights(packed.bytes().first(size)); }) == ErrorCode::Corrupt);
+  }
+  const auto unaligned = packed.bytes().subspan(4);
+  CHECK(test::code_of([&] { open_packed_weights(unaligned); }) == ErrorCode::Usage);
+}
+
+TEST_CASE("packed weights: codes that their width does not have are decoded, not packed") {
+  const QuantizedTensor good = weights_of(3, 32, "int4:g32");
+  Buffer codes(96);
+  std::memset(codes.data(), 100, codes.size());
+  const QuantizedTensor odd(
+      good.spec(), {3, 32},
+      {{"codes", Tensor(DType::Int8, {3, 32}, std::move(codes))}, {"scale", *good.find("scale")}});
+  Product p(2, 3, 32, "int4:g32");
+  p.weights = odd;
+  CHECK(pack_for_matmul(odd).bytes().empty());
+  check_equal(p.run(), expected_floats(p, decoded(odd), 32, false));
+}
+
+TEST_CASE("matmul: what does not fit together is refused, what is not finite too where it is quantized") {
+  const Product p(2, 16, 32, "int8");
+  const PackedWeights packed = pack_for_matmul(p.weights);
+  std::vector<float> x = p.x, y(32);
+  const auto code = [&](Shape shape, std::size_t results, const MatmulOptions& options) {
+    return test::code_of([&] { matmul(tensor_of(x, shape).view(), packed, std::span(y).first(results), options); });
+  };
+  CHECK(code({2, 32}, 32, {}) == std::nullopt);
+  CHECK(code({4, 16}, 32, {}) == ErrorCode::Usage);
+  CHECK(code({2, 32}, 31, {}) == ErrorCode::Usage);
+  CHECK(code({2, 32}, 32, {.bias = std::span(p.bias).first(15)}) == ErrorCode::Usage);
+  CHECK(code({2, 32}, 32, {.activations = ActivationSpec{.element = "int4"}}) == ErrorCode::Usage);
+  const std::array<std::int64_t, 2> shape = {2, 32};
+  const TensorView integers = {DType::Int32, shape, std::as_bytes(std::span(x))};
+  CHECK(test::code_of([&] { matmul(integers, packed, y); }) == ErrorCode::Usage);
+  x[40] = std::numeric_limits<float>::infinity();
+  CHECK(code({2, 32}, 32, {.activations = ActivationSpec{}}) == ErrorCode::Numeric);
+  CHECK(code({2, 32}, 32, {}) == std::nullopt);
+  for (std::size_t i = 0; i < 16; ++i) {
+    CHECK(std::isfinite(y[i]));
+    CHECK(!std::isfinite(y[16 + i]));
+  }
 }
