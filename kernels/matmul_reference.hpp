@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/matmul_pack.hpp"
-#include "kernels/search_lanes.hpp"
+#include "kernels/scalar_math.hpp"
 
 namespace mq::kernels {
 
@@ -38,12 +38,7 @@ struct ReferenceMatmul : MatmulPack<Isa> {
   }
 
  private:
-  // In double neither infinities nor NaNs need care, and the rounding twice that fused() takes care of does no harm.
-  static float fused(float a, float b, float c) {
-    const double sum = static_cast<double>(a) * static_cast<double>(b) + static_cast<double>(c);
-    if (!(__builtin_fabs(sum) < __builtin_inf())) return static_cast<float>(sum);
-    return ScalarSearch<Isa>::fused(a, b, c);
-  }
+  static float fused(float a, float b, float c) { return ScalarMath<Isa>::fused(a, b, c); }
 
   // Where the parameters of column n for this octet are.
   static std::size_t parameter(const ProductShape& s, std::size_t n, std::size_t octet) {
