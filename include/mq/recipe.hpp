@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "mq/budget.hpp"
 #include "mq/dtype.hpp"
 #include "mq/limits.hpp"
 #include "mq/quant_spec.hpp"
@@ -53,7 +54,11 @@ struct Recipe {
   Task task = Task::Quantize;
   InputNames input = {};
 
-  QuantSpec scheme;                  // for what the rules do not decide
+  QuantSpec scheme;  // for what the rules do not decide
+  // Instead of one scheme: the best choice among candidates (see measure_rates()). Without candidates, those of the
+  // dialect.
+  std::optional<Budget> budget;
+  std::vector<QuantSpec> candidates;
   // For all that is quantized, as far as its encoding has a search (Step::effort says).
   Effort effort = Effort::Search;
   Objective objective = Objective::SquaredError;
@@ -75,8 +80,8 @@ struct Recipe {
   std::string format = "safetensors";  // of the output: "safetensors", "hf_safetensors" or kAutoFormat
   // Tensor bytes of a file of a folder, at most, unless one tensor has more; empty: the files of the source.
   std::optional<std::int64_t> max_shard_bytes;
-  bool sha256 = false;                 // digest with SHA-256 instead of XXH3-128
-  Limits limits = {};                  // of the size of the tensors and of the names written; changes no output
+  bool sha256 = false;  // digest with SHA-256 instead of XXH3-128
+  Limits limits = {};   // of the size of the tensors and of the names written; changes no output
 
   bool operator==(const Recipe&) const = default;
 };

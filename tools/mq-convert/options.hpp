@@ -34,6 +34,8 @@ struct Options {
 
   std::filesystem::path importance = {};  // of columns, for the objective of that name
 
+  bool measure = false;  // quantize: show what each candidate costs and loses
+
   std::string tensor = {};  // info: the one to look into
   bool tree = false;        // info: everything in the file
   std::optional<double> min_sqnr = {};
