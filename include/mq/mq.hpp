@@ -14,6 +14,7 @@
 #include "mq/executor.hpp"
 #include "mq/gguf.hpp"
 #include "mq/limits.hpp"
+#include "mq/matmul.hpp"
 #include "mq/memory.hpp"
 #include "mq/metrics.hpp"
 #include "mq/observer.hpp"
