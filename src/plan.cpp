@@ -65,11 +65,12 @@ class OutputMaker {
     const Dialect& dialect = dialect_named(step.dialect);
     try {
       const DialectRequest request =
-          make_request(dialect, step.id, encoded_shape(step, plan_.source), step.leading_dims, file_, *step.spec);
+          make_request(dialect, step.id, encoded_shape(step, plan_.source), step.leading_dims, file_, *step.spec,
+                       plan_.source.tensors[step.inputs.front()].info.dtype);
       std::vector<StoredOutput> outputs = dialect.outputs(request);
-      choose_effort(step, plan_.source.tensors[step.inputs.front()], request, outputs, plan_.recipe, analysis_);
+      if (!step.repacks) choose_effort(step, plan_.source.tensors[step.inputs.front()], request, outputs, plan_.recipe, analysis_);
       for (StoredOutput& stored : outputs) add_output(step, std::move(stored.info));
-      step.state_bytes = codec_of(*step.spec).state_bytes(request.codec);
+      if (!step.repacks) step.state_bytes = codec_of(*step.spec).state_bytes(request.codec);
     } catch (const Error& problem) {
       if (!problem.details().tensor.empty()) throw;
       ErrorDetails details = problem.details();

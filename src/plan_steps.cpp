@@ -97,6 +97,33 @@ class StepMaker {
     return steps;
   }
 
+  std::vector<Step> repack_steps() {
+    const std::vector<TensorKind> kinds = classify(source_);
+    const Dialect& dialect = dialect_named(recipe_.dialect);
+    std::vector<Step> steps;
+    steps.reserve(source_.tensors.size());
+    bool any = false;
+    for (std::size_t i = 0; i < source_.tensors.size(); ++i) {
+      const LogicalTensor& tensor = source_.tensors[i];
+      Step step = start(i, kinds[i], "copied");
+      if (tensor.spec) {
+        step.reason = reasons_.share("repacked from " + std::string(tensor.dialect));
+        step.action = Step::Action::Encode;
+        step.repacks = any = true;
+        step.dialect = dialect.name;
+        step.spec = tensor.spec;
+        if (tensor.transposed) step.transforms = {Transform::Transpose};
+      }
+      steps.push_back(std::move(step));
+    }
+    if (!any) {
+      throw Error({.code = ErrorCode::Usage,
+                   .message = "there is nothing to store in another layout: no weight is quantized",
+                   .hint = "use quantize"});
+    }
+    return steps;
+  }
+
   std::vector<Step> copy_steps() {
     std::vector<Step> steps;
     steps.reserve(source_.tensors.size());
@@ -228,6 +255,8 @@ std::vector<Step> make_steps(const Source& source, const Recipe& recipe, const A
       return maker.quantize_steps();
     case Recipe::Task::Dequantize:
       return maker.dequantize_steps();
+    case Recipe::Task::Repack:
+      return maker.repack_steps();
     case Recipe::Task::Copy:
       break;
   }

@@ -54,6 +54,12 @@ Shape packed_shape(const DialectRequest& request, std::int64_t words) {
   return shape;
 }
 
+// The dimensions as 64-bit integers.
+std::vector<std::byte> shape_bytes(const DialectRequest& request) {
+  const auto bytes = std::as_bytes(std::span(request.shape));
+  return {bytes.begin(), bytes.end()};
+}
+
 void check(const DialectRequest& request) {
   const QuantSpec& spec = request.codec.spec;
   const auto refuse = [&](std::string expected, std::string hint) {
@@ -103,6 +109,7 @@ std::vector<StoredOutput> outputs(const DialectRequest& request) {
       stored.info.name = name + "_packed";
       stored.info.dtype = DType::Int32;
       stored.info.shape = packed_shape(request, part.row_bytes / 4);
+      stored.form.packing = PartForm::Packing::Along;
     } else if (part.name == "scale") {
       stored.info.name = name + "_scale";
       stored.info.shape = grid_shape(request);
@@ -117,7 +124,7 @@ std::vector<StoredOutput> outputs(const DialectRequest& request) {
         stored.info.shape = {(layout.grid_rows * bits + 31) / 32, layout.grid_cols};
         if (request.leading_dims > 1) stored.info.shape.insert(stored.info.shape.begin(), request.shape.front());
         if (request.leading_dims > 1) stored.info.shape[1] /= request.shape.front();
-        stored.packed_down = true;
+        stored.form.packing = PartForm::Packing::Down;
       }
     }
     out.push_back(std::move(stored));
@@ -125,7 +132,8 @@ std::vector<StoredOutput> outputs(const DialectRequest& request) {
   if (packed) {
     const Shape shape{static_cast<std::int64_t>(request.shape.size())};
     out.push_back({.info = {.name = name + "_shape", .dtype = DType::Int64, .shape = shape, .file = request.file},
-                   .constant = request.shape});
+                   .part = {},
+                   .constant = shape_bytes});
   }
   return out;
 }
@@ -154,7 +162,12 @@ std::vector<std::string> loads_in(const QuantSpec& spec) {
 
 }  // namespace
 
-const Dialect kCompressedTensors = {"compressed_tensors",         scale_dtype, form, outputs, make_config, loads_in,
-                                    compressed_tensors::recognise};
+const Dialect kCompressedTensors = {.name = "compressed_tensors",
+                                    .scale_dtype = scale_dtype,
+                                    .form = form,
+                                    .outputs = outputs,
+                                    .config = make_config,
+                                    .loads_in = loads_in,
+                                    .recognise = compressed_tensors::recognise};
 
 }  // namespace mq

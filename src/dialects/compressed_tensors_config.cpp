@@ -3,15 +3,10 @@
 
 #include "mq/version.hpp"
 #include "src/dialects/compressed_tensors.hpp"
+#include "src/dialects/reader.hpp"
 
 namespace mq::compressed_tensors {
 namespace {
-
-// "model.layers.0.mlp.up_proj" for its ".weight"; other names stay as they are.
-std::string module_of(const std::string& name) {
-  constexpr std::string_view kSuffix = ".weight";
-  return name.ends_with(kSuffix) ? name.substr(0, name.size() - kSuffix.size()) : name;
-}
 
 json::Value arguments(int bits, bool is_float, bool symmetric, const char* strategy, bool dynamic) {
   json::Value args;
@@ -104,23 +99,6 @@ json::Array ignored(const Plan& plan, const json::Value& model_config) {
   return names;
 }
 
-// What the standard fields cannot say, under a key that other readers ignore.
-json::Value extensions(const Plan& plan) {
-  json::Object weights;
-  for (const Step& step : plan.steps) {
-    if (!step.quantizes()) continue;
-    const TensorInfo& original = plan.source.tensors[step.inputs.front()].info;
-    if (is_standard(step, original.dtype)) continue;
-    json::Value entry;
-    entry.set("spec", to_string(*step.spec));
-    entry.set("dtype", to_string(original.dtype));
-    if (!step.transforms.empty()) entry.set("transposed", true);
-    if (step.leading_dims != 1) entry.set("leading_dims", step.leading_dims);
-    weights.emplace_back(step.id, std::move(entry));
-  }
-  return weights.empty() ? json::Value() : json::Value(std::move(weights));
-}
-
 }  // namespace
 
 json::Value make_config(const Plan& plan) {
@@ -150,7 +128,8 @@ json::Value make_config(const Plan& plan) {
   config.set("kv_cache_scheme", nullptr);
   config.set("ignore", ignored(plan, model_config));
   config.set("config_groups", std::move(config_groups));
-  json::Value own = extensions(plan);
+  // What the standard fields cannot say, under a key that other readers ignore.
+  json::Value own = make_notes(plan, is_standard);
   if (!own.is_null()) config.set("mono_quant", std::move(own));
   return config;
 }

@@ -11,7 +11,7 @@ std::vector<SchemeRow> list_schemes() {
   Source source;
   LogicalTensor weight;
   weight.info = {.name = "model.layers.0.mlp.up_proj.weight", .dtype = DType::BFloat16, .shape = {4096, 4096}};
-  weight.parts = {{"values", 0, false}};
+  weight.parts = {{"values", 0}};
   source.tensors = {weight};
   source.config = "{}";
   std::vector<SchemeRow> rows;
