@@ -135,7 +135,7 @@ void set_encoding(Recipe& recipe, std::string_view text) {
   recipe.scheme = parse_spec(text.substr(0, comma));
   if (comma == std::string_view::npos) return;
   const std::string_view name = text.substr(comma + 1);
-  for (const Effort effort : {Effort::Fast, Effort::Search, Effort::Max}) {
+  for (const Effort effort : kEfforts) {
     recipe.effort = effort;
     if (to_string(effort) == name) return;
   }

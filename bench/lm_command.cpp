@@ -107,9 +107,6 @@ Row parse_scheme(const std::string& text) {
     encoding.spec.scale_dtype = parse_dtype(parts[0].substr(at + 1));
     if (!encoding.spec.scale_dtype) fail("--scheme", "a type of scales after @, as in int4:g128@f16", text);
   }
-  constexpr std::array kEfforts = {Effort::Fast, Effort::Search, Effort::Max, Effort::Reference};
-  constexpr std::array kObjectives = {Objective::SquaredError, Objective::Magnitude, Objective::Square,
-                                      Objective::Importance};
   if (parts.size() > 1) encoding.effort = parse_name(kEfforts, parts[1], text);
   if (parts.size() > 2) encoding.objective = parse_name(kObjectives, parts[2], text);
   return {text, encoding};

@@ -3,6 +3,7 @@
 
 #include "kernels/lanes.hpp"
 #include "kernels/runs.hpp"
+#include "kernels/scaled_codes.hpp"
 #include "kernels/small_float.hpp"
 
 namespace mq::kernels {
@@ -12,40 +13,12 @@ namespace mq::kernels {
 // or a subnormal. Adding the exponent field there gives the code, a carry included. The even constant that makes up
 // for the difference in bias rides on the same addition, so that only the low byte of the sum is of use.
 template <class Isa, class Format, bool kScaled>
-struct EncodeFp8 {
-  using L = Lanes<Isa>;
-  using Floats = typename L::Floats;
-  using Ints = typename L::Ints;
-  using Uints = typename L::Uints;
-  using In = float;
-  using Out = std::uint8_t;
-  static constexpr std::size_t kWidth = L::kWidth;
-  static constexpr std::size_t kStep = 4 * kWidth;
-  static constexpr std::size_t kGroupWidth = kWidth;
-  static constexpr std::size_t kInPerUnit = 1;
-  static constexpr std::size_t kOutPerUnit = 1;
-
-  struct Shared {
-    Floats scale[4];
-  };
-
-  Shared uniform(float scale, float) const {
-    const Floats s(scale);
-    return {{s, s, s, s}};
-  }
-
-  template <std::size_t kRuns>
-  Shared grouped(const float* scale, const float*) const {
-    Shared p;
-    for (std::size_t k = 0; k < 4; ++k) p.scale[k] = Floats(scale[k * kRuns / 4]);
-    return p;
-  }
-
-  Shared each(const float* scale, const float*) const {
-    Shared p;
-    for (std::size_t k = 0; k < 4; ++k) p.scale[k] = Floats::load_unaligned(scale + k * kWidth);
-    return p;
-  }
+struct EncodeFp8 : ScaledCodes<Isa> {
+  using Floats = typename ScaledCodes<Isa>::Floats;
+  using Ints = typename ScaledCodes<Isa>::Ints;
+  using Uints = typename Lanes<Isa>::Uints;
+  using Shared = typename ScaledCodes<Isa>::Shared;
+  static constexpr std::size_t kWidth = ScaledCodes<Isa>::kWidth;
 
   void step(const Shared& p, const float* x, std::uint8_t* q) const {
     Floats y[4];
@@ -61,8 +34,7 @@ struct EncodeFp8 {
     if (watch.any()) {
       for (std::size_t k = 0; k < 4; ++k) codes[k] = with_nans(y[k], codes[k]);
     }
-    const auto bytes = Isa::narrow_unsigned(Isa::narrow(codes[0], codes[1]), Isa::narrow(codes[2], codes[3]));
-    Isa::in_order(bytes).store_unaligned(q);
+    this->store(codes, q);
   }
 
  private:

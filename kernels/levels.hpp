@@ -4,45 +4,20 @@
 #include "kernels/lanes.hpp"
 #include "kernels/reference.hpp"
 #include "kernels/runs.hpp"
+#include "kernels/scaled_codes.hpp"
 
 namespace mq::kernels {
 
 template <class Isa>
-struct EncodeLevels {
-  using L = kernels::Lanes<Isa>;
-  using Floats = typename L::Floats;
-  using Ints = typename L::Ints;
-  using In = float;
-  using Out = std::uint8_t;
-  static constexpr std::size_t kWidth = L::kWidth;
-  static constexpr std::size_t kStep = 4 * kWidth;
-  static constexpr std::size_t kGroupWidth = kWidth;
-  static constexpr std::size_t kInPerUnit = 1;
-  static constexpr std::size_t kOutPerUnit = 1;
+struct EncodeLevels : ScaledCodes<Isa> {
+  using Floats = typename ScaledCodes<Isa>::Floats;
+  using Ints = typename ScaledCodes<Isa>::Ints;
+  using Shared = typename ScaledCodes<Isa>::Shared;
+  static constexpr std::size_t kWidth = ScaledCodes<Isa>::kWidth;
 
   const Levels* levels;
 
-  struct Shared {
-    Floats scale[4];
-  };
-
-  Shared uniform(float scale, float) const {
-    const Floats s(scale);
-    return {{s, s, s, s}};
-  }
-
-  template <std::size_t kRuns>
-  Shared grouped(const float* scale, const float*) const {
-    Shared p;
-    for (std::size_t k = 0; k < 4; ++k) p.scale[k] = Floats(scale[k * kRuns / 4]);
-    return p;
-  }
-
-  Shared each(const float* scale, const float*) const {
-    Shared p;
-    for (std::size_t k = 0; k < 4; ++k) p.scale[k] = Floats::load_unaligned(scale + k * kWidth);
-    return p;
-  }
+  explicit EncodeLevels(const Levels& of) : levels(&of) {}
 
   void step(const Shared& p, const float* x, std::uint8_t* q) const {
     Floats t[4];
@@ -56,8 +31,7 @@ struct EncodeLevels {
     } else {
       for (std::size_t k = 0; k < 4; ++k) codes[k] = above<15>(t[k]);
     }
-    const auto bytes = Isa::narrow_unsigned(Isa::narrow(codes[0], codes[1]), Isa::narrow(codes[2], codes[3]));
-    Isa::in_order(bytes).store_unaligned(q);
+    this->store(codes, q);
   }
 
  private:
@@ -77,7 +51,7 @@ struct LevelCodes {
   static void quantize_levels(const Levels& levels, const float* x, std::size_t rows, std::size_t run,
                               const float* scale, std::uint8_t* q) noexcept {
     using Op = EncodeLevels<Isa>;
-    Runs<Isa, Op>::apply(Op{&levels}, x, rows, run, scale, scale, q);
+    Runs<Isa, Op>::apply(Op(levels), x, rows, run, scale, scale, q);
   }
 
   // A run has only 16 values: they are computed once and looked up.

@@ -26,7 +26,7 @@ class BlockSearch {
   BlockSearch(const AffineSearch& how, const SearchBlocks& blocks) : how_(how), blocks_(blocks) {
     float lo[kWidth], hi[kWidth];
     for (std::size_t lane = 0; lane < kWidth; ++lane) {
-      const Range& range = blocks.ranges[Blocks::block_of(lane, blocks.rows)];
+      const Range& range = blocks.ranges[block_of_lane(lane, blocks.rows)];
       lo[lane] = range.lo;
       hi[lane] = range.hi;
     }
@@ -58,7 +58,7 @@ class BlockSearch {
     for (std::size_t i = 0; i < count; ++i) {
       float lanes[kWidth];
       for (std::size_t lane = 0; lane < kWidth; ++lane) {
-        lanes[lane] = scales[i * stride + Blocks::block_of(lane, blocks)];
+        lanes[lane] = scales[i * stride + block_of_lane(lane, blocks)];
       }
       const Floats scale = Ops::load(lanes) * to_unit_;
       Candidate c = best_;

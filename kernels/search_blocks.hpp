@@ -17,14 +17,11 @@ class LoadedBlocks {
 
   explicit LoadedBlocks(const SearchBlocks& blocks) : run_(blocks.run) {
     for (std::size_t lane = 0; lane < kWidth; ++lane) {
-      const std::size_t block = block_of(lane, blocks.rows);
+      const std::size_t block = block_of_lane(lane, blocks.rows);
       x_[lane] = blocks.x + block * run_;
       if constexpr (kWeighted) weights_[lane] = blocks.weights + block * run_;
     }
   }
-
-  // Lanes without a block repeat the last one.
-  static std::size_t block_of(std::size_t lane, std::size_t blocks) { return lane < blocks ? lane : blocks - 1; }
 
   std::size_t run() const { return run_; }
 
@@ -82,11 +79,8 @@ class LoadedBlocks {
     loaded_ = begin;
     load_lanes(x_, part, begin, count, x_chunk_);
     if constexpr (kWeighted) load_lanes(weights_, part, begin, count, w_chunk_);
-    const Floats infinity(__builtin_inff());
     for (std::size_t i = 0; i < count * kWidth; i += kWidth) {
-      const Floats v = Ops::load(x_chunk_ + i);
-      const Floats finite = Ops::where_greater(infinity, Ops::magnitude(v), v, Floats(0.0f));
-      Ops::store(finite * factor_, x_chunk_ + i);
+      Ops::store(finite_or_zero<Ops>(Ops::load(x_chunk_ + i)) * factor_, x_chunk_ + i);
     }
   }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/lanes.hpp"
+#include "kernels/small_float.hpp"
 
 namespace mq::kernels {
 
@@ -13,9 +14,9 @@ namespace mq::kernels {
 //   min, max, magnitude
 //   with_sign(v, of)              v >= 0 with the sign bit of the other
 //   where_greater(a, b, x, y)     x where a > b, else y
-//   power_below(v)                2^e with v in [2^e, 2^(e+1)), e in [-126, 126], of v >= 0; inverse_of_power(2^e) =
-//   2^-e load_blocks(x, stride, n, out)   element i of the kWidth blocks that begin at x[lane] is out[i * kWidth +
-//   lane]
+//   power_below(v)                2^e with v in [2^e, 2^(e+1)), e in [-126, 126], of v >= 0
+//   inverse_of_power(2^e)         2^-e
+//   load_blocks(x, n, out)        element i of the blocks that begin at x[lane] is out[i * kWidth + lane]
 template <class Isa>
 struct VectorSearch {
   using Floats = typename Lanes<Isa>::Floats;
@@ -85,11 +86,7 @@ struct ScalarSearch {
 
   static float root(float v) { return __builtin_sqrtf(v); }
 
-  static float power_below(float v) {
-    const std::int32_t exponent = __builtin_bit_cast(std::int32_t, v) & 0x7f800000;
-    const std::int32_t least = 1 << 23, most = 253 << 23;
-    return __builtin_bit_cast(float, exponent<least ? least : exponent> most ? most : exponent);
-  }
+  static float power_below(float v) { return SmallFloat<Isa>::power_below(v); }
   static float inverse_of_power(float power) {
     return __builtin_bit_cast(float, (254 << 23) - __builtin_bit_cast(std::int32_t, power));
   }
@@ -98,6 +95,17 @@ struct ScalarSearch {
     for (std::size_t i = 0; i < n; ++i) out[i] = x[0][i];
   }
 };
+
+// Lanes without a block repeat the last one.
+constexpr std::size_t block_of_lane(std::size_t lane, std::size_t blocks) {
+  return lane < blocks ? lane : blocks - 1;
+}
+
+template <class Ops>
+typename Ops::Floats finite_or_zero(typename Ops::Floats v) {
+  using Floats = typename Ops::Floats;
+  return Ops::where_greater(Floats(__builtin_inff()), Ops::magnitude(v), v, Floats(0.0f));
+}
 
 // The level nearest to v.
 template <class Ops>

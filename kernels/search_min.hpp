@@ -20,21 +20,17 @@ class WholeBlocks {
   using Floats = typename Ops::Floats;
   static constexpr std::size_t kWidth = Ops::kWidth;
 
-  // Lanes without a block repeat the last one.
   explicit WholeBlocks(const SearchBlocks& blocks) : run_(blocks.run) {
     const float* x[kWidth];
     const float* weights[kWidth];
     for (std::size_t lane = 0; lane < kWidth; ++lane) {
-      const std::size_t block = lane < blocks.rows ? lane : blocks.rows - 1;
+      const std::size_t block = block_of_lane(lane, blocks.rows);
       x[lane] = blocks.x + block * run_;
       if constexpr (kWeighted) weights[lane] = blocks.weights + block * run_;
     }
     Ops::load_blocks(x, run_, x_);
     if constexpr (kWeighted) Ops::load_blocks(weights, run_, w_);
-    const Floats infinity(__builtin_inff());
-    for_each([&](Floats v, std::size_t i) {
-      Ops::store(Ops::where_greater(infinity, Ops::magnitude(v), v, Floats(0.0f)), x_ + i);
-    });
+    for_each([&](Floats v, std::size_t i) { Ops::store(finite_or_zero<Ops>(v), x_ + i); });
   }
 
   // f(the elements of all blocks at one place, where they are)
@@ -207,8 +203,8 @@ class MinBlockSearch {
 
   const MinSearch& how_;
   WholeBlocks<Ops, kWeighted> blocks_;  // normalized
-  Floats unit_, least_, width_;          // of normalized values: what one of them stands for, the least, the largest
-  Floats weight_, x_;                    // sums
+  Floats unit_, least_, width_;         // of normalized values: what one of them stands for, the least, the largest
+  Floats weight_, x_;                   // sums
   Line best_;
 };
 

@@ -35,6 +35,13 @@ struct SmallFloat {
   static std::uint32_t bits(float x) { return __builtin_bit_cast(std::uint32_t, x); }
   static float value(std::uint32_t b) { return __builtin_bit_cast(float, b); }
 
+  // 2^e with v in [2^e, 2^(e+1)), e in [-126, 126]; 2^-126 for less. v is not negative.
+  static float power_below(float v) {
+    constexpr std::uint32_t kLeast = 1u << 23, kMost = 253u << 23;
+    const std::uint32_t exponent = bits(v) & kInfinity;
+    return value(exponent < kLeast ? kLeast : exponent > kMost ? kMost : exponent);
+  }
+
   // Exponent and mantissa of the Format number nearest to |x|, ties to even; as if exponents had no upper end.
   // `magnitude` is the bits of |x|, finite.
   template <class Format>

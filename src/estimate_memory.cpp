@@ -85,39 +85,28 @@ std::int64_t name_bytes(const Plan& plan) {
   return static_cast<std::int64_t>(bytes);
 }
 
-// What memory goes to.
-struct Needs {
-  Buffers buffers;           // of each thread
-  std::int64_t held = 0;     // by the step that holds most
-  std::int64_t listing = 0;  // lists of tensors, and of the tiles of the largest
-};
+}  // namespace
 
-Needs needs_of(const Plan& plan) {
-  Needs needs;
+std::int64_t MemoryBound::at(int threads) const noexcept {
+  return saturating_add(saturating_add(engine_bytes, listing_bytes), threads * thread_bytes);
+}
+
+MemoryBound memory_bound(const Plan& plan) {
+  Buffers buffers;        // of each thread
+  std::int64_t held = 0;  // by the step that holds most
   std::int64_t tiles = 0;
   for (const Step& step : plan.steps) {
     if (step.action == Step::Action::Drop) continue;
     const StepTiling tiling = tile_step(plan, step);
-    needs.buffers.grow(buffers_of(plan, step, tiling));
-    needs.held = std::max(needs.held, held_bytes(step));
+    buffers.grow(buffers_of(plan, step, tiling));
+    held = std::max(held, held_bytes(step));
     tiles = std::max(tiles, tiling.grid.count());
   }
-  needs.listing = static_cast<std::int64_t>(plan.source.tensors.size()) * kInputTensorBytes +
-                  static_cast<std::int64_t>(plan.layout.tensors.size()) * kOutputTensorBytes +
-                  name_bytes(plan) * kNameCopies + (kMaxBatchTiles + tiles) * kTileBytes;
-  return needs;
-}
-
-}  // namespace
-
-std::int64_t listing_bound_bytes(const Plan& plan) {
-  return needs_of(plan).listing;
-}
-
-std::int64_t memory_bound_bytes(const Plan& plan, int threads) {
-  const Needs needs = needs_of(plan);
-  const std::int64_t bound = saturating_add(kProgramBytes + kBatchBytes + needs.listing, needs.held);
-  return saturating_add(bound, threads * (kThreadBytes + needs.buffers.total()));
+  return {.engine_bytes = saturating_add(kProgramBytes + kBatchBytes, held),
+          .listing_bytes = static_cast<std::int64_t>(plan.source.tensors.size()) * kInputTensorBytes +
+                           static_cast<std::int64_t>(plan.layout.tensors.size()) * kOutputTensorBytes +
+                           name_bytes(plan) * kNameCopies + (kMaxBatchTiles + tiles) * kTileBytes,
+          .thread_bytes = kThreadBytes + buffers.total()};
 }
 
 std::int64_t report_bound_bytes(const Plan& plan) {

@@ -10,6 +10,7 @@
 #include "src/plan_limits.hpp"
 #include "src/plan_search.hpp"
 #include "src/plan_steps.hpp"
+#include "src/pool.hpp"
 
 namespace mq {
 namespace {
@@ -68,7 +69,10 @@ class OutputMaker {
           make_request(dialect, step.id, encoded_shape(step, plan_.source), step.leading_dims, file_, *step.spec,
                        plan_.source.tensors[step.inputs.front()].info.dtype);
       std::vector<StoredOutput> outputs = dialect.outputs(request);
-      if (!step.repacks) choose_effort(step, plan_.source.tensors[step.inputs.front()], request, outputs, plan_.recipe, analysis_);
+      const LogicalTensor& tensor = plan_.source.tensors[step.inputs.front()];
+      const char* const why =
+          step.repacks ? nullptr : choose_effort(step, tensor, request, outputs, plan_.recipe, analysis_);
+      if (why != nullptr) step.reason = reasons_.share(step.reason + why);
       for (StoredOutput& stored : outputs) add_output(step, std::move(stored.info));
       if (!step.repacks) step.state_bytes = codec_of(*step.spec).state_bytes(request.codec);
     } catch (const Error& problem) {
@@ -96,6 +100,7 @@ class OutputMaker {
   const Analysis& analysis_;
   SharedString input_file_;  // of the step before
   SharedString file_;        // what became of it
+  Pool<SharedString> reasons_;
   std::vector<Owner> owners_;
 };
 

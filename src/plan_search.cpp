@@ -5,26 +5,24 @@
 
 namespace mq {
 
-void choose_effort(Step& step, const LogicalTensor& tensor, const DialectRequest& request,
-                   std::span<const StoredOutput> outputs, const Recipe& recipe, const Analysis& analysis) {
+const char* choose_effort(Step& step, const LogicalTensor& tensor, const DialectRequest& request,
+                          std::span<const StoredOutput> outputs, const Recipe& recipe, const Analysis& analysis) {
   const Codec& codec = codec_of(*step.spec);
   if (recipe.effort == Effort::Reference && step.quantizes()) {
     require_effort(*step.spec, recipe.effort, step.id);
     step.effort = recipe.effort;
   }
-  if (!is_search(recipe.effort) || codec.searches == nullptr) return;
+  if (!is_search(recipe.effort) || codec.searches == nullptr) return nullptr;
   CodecRequest codec_request = request.codec;
   codec_request.search = {.effort = recipe.effort, .objective = recipe.objective};
   codec_request.two_pass = codec_request.two_pass || reads_cut_rows(step, tensor, codec_request.layout.matrix, outputs);
   if (!codec.searches(codec_request)) {
-    if (gains_by_search(*step.spec, codec_request.layout.run)) {
-      step.reason = step.reason + (codec_request.two_pass ? ", not searched: its rows are not read whole"
-                                                          : ", not searched: its scales belong to several rows");
-    }
-    return;
+    if (!gains_by_search(*step.spec, codec_request.layout.run)) return nullptr;
+    return codec_request.two_pass ? ", not searched: its rows are not read whole"
+                                  : ", not searched: its scales belong to several rows";
   }
   step.effort = recipe.effort;
-  if (recipe.objective != Objective::Importance) return;
+  if (recipe.objective != Objective::Importance) return nullptr;
   const auto found = analysis.importance.find(step.id.str());
   if (found == analysis.importance.end()) {
     throw Error({.code = ErrorCode::Usage,
@@ -35,6 +33,7 @@ void choose_effort(Step& step, const LogicalTensor& tensor, const DialectRequest
   codec_request.search.importance = *found->second;
   require_importance(codec_request.search, codec_request.layout.matrix.cols, step.id);
   step.importance = found->second;
+  return nullptr;
 }
 
 }  // namespace mq

@@ -8,9 +8,9 @@
 
 namespace mq {
 
-// Sets the step's effort to the recipe's where a search can be made, and says why where it should but cannot.
+// Sets the step's effort to the recipe's where a search can be made. Returns why it cannot where it should, else null.
 // Throws: Usage if there is no importance for a tensor that is searched, or it does not fit.
-void choose_effort(Step& step, const LogicalTensor& tensor, const DialectRequest& request,
-                   std::span<const StoredOutput> outputs, const Recipe& recipe, const Analysis& analysis);
+const char* choose_effort(Step& step, const LogicalTensor& tensor, const DialectRequest& request,
+                          std::span<const StoredOutput> outputs, const Recipe& recipe, const Analysis& analysis);
 
 }  // namespace mq

@@ -34,9 +34,6 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kTasks = {"quantize", "dequantize", "convert", "repack"};
 constexpr std::array<std::string_view, 3> kIfIndivisible = {"error", "keep", "channel"};
-constexpr std::array kEfforts = {Effort::Fast, Effort::Search, Effort::Max, Effort::Reference};
-constexpr std::array kObjectives = {Objective::SquaredError, Objective::Magnitude, Objective::Square,
-                                    Objective::Importance};
 constexpr std::array<std::string_view, 1> kSourceShards = {"source"};
 constexpr std::array<std::string_view, 2> kDigests = {"xxh3-128", "sha256"};
 constexpr std::array<std::string_view, 5> kRuleKeys = {"pattern", "spec", "optional", "scale_dtype", "if_indivisible"};

@@ -11,8 +11,8 @@
 namespace mq {
 namespace {
 
-constexpr std::array<std::string_view, 4> kEfforts = {"fast", "search", "max", "reference"};
-constexpr std::array<std::string_view, 4> kObjectives = {"mse", "magnitude", "x2", "importance"};
+constexpr std::array<std::string_view, kEfforts.size()> kEffortNames = {"fast", "search", "max", "reference"};
+constexpr std::array<std::string_view, kObjectives.size()> kObjectiveNames = {"mse", "magnitude", "x2", "importance"};
 
 // What of AffineSearch depends on the width of a code, found by comparing with the best of all scales on weights of
 // normal and of heavy-tailed distributions, in blocks of 32 to 4096. Wide codes want fine steps: a small change of the
@@ -56,11 +56,11 @@ void normalize(float* weights, std::int64_t runs, std::int64_t run) {
 }  // namespace
 
 std::string_view to_string(Effort effort) noexcept {
-  return kEfforts[static_cast<std::size_t>(effort)];
+  return kEffortNames[static_cast<std::size_t>(effort)];
 }
 
 std::string_view to_string(Objective objective) noexcept {
-  return kObjectives[static_cast<std::size_t>(objective)];
+  return kObjectiveNames[static_cast<std::size_t>(objective)];
 }
 
 bool gains_by_search(const QuantSpec& spec, std::int64_t run) noexcept {

@@ -8,14 +8,16 @@
 
 namespace mq {
 
-// Bytes of memory beyond which a process that opens the source, plans and converts with so many threads does not go:
-// the program itself, structures for each tensor, buffers of a tile for each thread, and what encodings declare
-// (Step::state_bytes). A generous bound, not a forecast: conversions of large models stay well below it.
-std::int64_t memory_bound_bytes(const Plan& plan, int threads);
+// Bytes of memory beyond which a process that opens the source, plans and converts does not go. A generous bound, not a
+// forecast: conversions of large models stay well below it.
+struct MemoryBound {
+  std::int64_t engine_bytes = 0;   // the program itself, and what encodings declare (Step::state_bytes)
+  std::int64_t listing_bytes = 0;  // lists: about 1 kB for each tensor, 1 B for each kB of the largest one
+  std::int64_t thread_bytes = 0;   // for each thread: its stack and the buffers of a tile
 
-// Of that bound, what lists take: of tensors, about a kilobyte for each, and of the tiles of the largest one, a byte for
-// each kilobyte.
-std::int64_t listing_bound_bytes(const Plan& plan);
+  std::int64_t at(int threads) const noexcept;
+};
+MemoryBound memory_bound(const Plan& plan);
 
 // Bytes that quantization_metadata.json will have at most; its exact size depends on the digits of the errors measured.
 // 0 if the plan's task writes none.

@@ -3,6 +3,7 @@
 // Layout and decoding of an encoding do not depend on any of this: a searched tensor is read like any other.
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@ enum class Effort {
   // What the foreign encoder that others use makes, bit for bit: ggml's blocks only. Objectives have no part in it.
   Reference,
 };
+inline constexpr std::array kEfforts = {Effort::Fast, Effort::Search, Effort::Max, Effort::Reference};
 // "fast", "search", "max", "reference".
 std::string_view to_string(Effort effort) noexcept;
 
@@ -26,6 +28,8 @@ enum class Objective {
   Square,        // x^2
   Importance,    // given for each column: E[x^2] of the layer's input, for example
 };
+inline constexpr std::array kObjectives = {Objective::SquaredError, Objective::Magnitude, Objective::Square,
+                                           Objective::Importance};
 // "mse", "magnitude", "x2", "importance".
 std::string_view to_string(Objective objective) noexcept;
 

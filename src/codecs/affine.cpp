@@ -273,22 +273,16 @@ void decode(const CodecRequest& request, const Tile& tile, ConstPartSpans spans,
 
 }  // namespace
 
-constinit const Codec kAffine = {
+constinit const Codec kAffine = with_scales({
     .name = "affine",
     .options = {.granularity = true, .mapping = true, .activation = true},
     .schemes = list_schemes,
     .check = check,
     .parts = parts,
-    .state_bytes = scaled_state_bytes,
-    .observes = scaled_observes,
     .searches = searches,
-    .begin = scaled_begin,
-    .observe = scaled_observe,
-    .settle = scaled_settle,
     .measures = measures,
     .encode = encode,
-    .finish = scaled_finish,
     .decode = decode,
-};
+});
 
 }  // namespace mq

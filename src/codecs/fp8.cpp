@@ -68,20 +68,14 @@ void decode(const CodecRequest& request, const Tile& tile, ConstPartSpans spans,
 
 }  // namespace
 
-constinit const Codec kFp8 = {
+constinit const Codec kFp8 = with_scales({
     .name = "fp8",
     .options = {.granularity = true, .mapping = false, .activation = true},
     .schemes = list_schemes,
     .check = check,
     .parts = parts,
-    .state_bytes = scaled_state_bytes,
-    .observes = scaled_observes,
-    .begin = scaled_begin,
-    .observe = scaled_observe,
-    .settle = scaled_settle,
     .encode = encode,
-    .finish = scaled_finish,
     .decode = decode,
-};
+});
 
 }  // namespace mq

@@ -18,6 +18,8 @@ struct SearchedBlocks {
   const float* weights;
   std::int64_t count;
   bool thorough;  // Effort::Max
+
+  const float* weights_at(std::int64_t element) const { return weights == nullptr ? nullptr : weights + element; }
 };
 
 struct BlockEncoder {

@@ -2,17 +2,12 @@
 #include "src/active_table.hpp"
 #include "src/codecs/gguf_iq4_blocks.hpp"
 #include "src/codecs/gguf_multiples.hpp"
-#include "src/exact_search.hpp"
+#include "src/codecs/levels.hpp"
 
 namespace mq::gguf {
 namespace {
 
-constexpr kernels::Levels kLevels = [] {
-  kernels::Levels levels{.value = {}, .middle = {}, .sign_magnitude = false};
-  for (std::size_t i = 0; i < kIq4Values.size(); ++i) levels.value[i] = kIq4Values[i];
-  for (std::size_t i = 0; i + 1 < kIq4Values.size(); ++i) levels.middle[i] = (kIq4Values[i] + kIq4Values[i + 1]) / 2;
-  return levels;
-}();
+constexpr kernels::Levels kLevels = signed_levels(kIq4Values);
 
 constexpr kernels::AffineSearch kSearch = {.levels = &kLevels,
                                            .code_min = kIq4Values.front(),
@@ -27,28 +22,12 @@ constexpr kernels::AffineSearch kSearch = {.levels = &kLevels,
                                            .candidates = 12,
                                            .refinements = 2};
 
-std::vector<float> find_scales(const UnitBlocks& units, const SearchedBlocks& in) {
-  const auto count = static_cast<std::size_t>(in.count);
-  std::vector<float> scales(count), zero_points(count);
-  if (!in.thorough) {
-    const std::vector<kernels::Range> ranges = ranges_of(units.x(), count, kIq4Run);
-    active_table().search_affine(kSearch, {units.x(), in.weights, count, kIq4Run, ranges.data()}, scales.data(),
-                                 zero_points.data());
-    return scales;
-  }
-  ExactSearch exact(kSearch);
-  for (std::size_t i = 0; i < count; ++i) {
-    const float* const weights = in.weights == nullptr ? nullptr : in.weights + i * kIq4Run;
-    scales[i] = exact.find({units.x() + i * kIq4Run, kIq4Run}, weights).scale;
-  }
-  return scales;
-}
-
 }  // namespace
 
 void search_iq4_nl(const SearchedBlocks& in, std::uint8_t* blocks) {
   const UnitBlocks units(in, kIq4Run);
-  const std::vector<float> scales = find_scales(units, in);
+  const std::vector<float> scales =
+      searched_scales(kSearch, units.x(), in, static_cast<std::size_t>(in.count), kIq4Run);
   std::vector<float> stored;
   for (std::size_t i = 0; i < scales.size(); ++i) {
     stored.push_back(units.rounded(static_cast<std::int64_t>(i), scales[i]));

@@ -121,8 +121,7 @@ class RangedSearch {
       choice.error = 0;
       for (std::size_t g = 0; g < runs_; ++g) {
         const float* const errors = errors_.data() + b * runs_ + g;
-        std::size_t best = count / 2;
-        for (k = 0; k < count; ++k) best = errors[k * rows_] < errors[best * rows_] ? k : best;
+        const std::size_t best = best_candidate(errors, count, rows_);
         choice.error += errors[best * rows_];
         choice.scales[g] = multiple(choice.scales[g], static_cast<int>(best) / side - reach_);
         choice.mins[g] = multiple(choice.mins[g], static_cast<int>(best) % side - reach_);
@@ -150,7 +149,7 @@ class RangedSearch {
   void solve(std::size_t b, Choice& choice) const {
     std::array<float, kSuperNumel> codes, weighted;
     code(b, choice, codes.data());
-    const float* const weights = in_.weights == nullptr ? nullptr : in_.weights + b * kSuperNumel;
+    const float* const weights = in_.weights_at(static_cast<std::int64_t>(b) * kSuperNumel);
     for (std::size_t i = 0; i < kSuperNumel; ++i) weighted[i] = weight_of(weights, i) * codes[i];
     float ss = 0, sm = 0, mm = 0, xs = 0, xm = 0;
     for (std::size_t g = 0; g < runs_; ++g) {

@@ -5,7 +5,6 @@
 #include "src/active_table.hpp"
 #include "src/codecs/gguf_legacy_blocks.hpp"
 #include "src/codecs/gguf_search.hpp"
-#include "src/exact_search.hpp"
 #include "src/search.hpp"
 
 namespace mq::gguf {
@@ -17,21 +16,8 @@ void keep_better(std::size_t type, const SearchedBlocks& in, std::uint8_t* block
 
 // The scale of each block for codes of so many bits around zero.
 std::vector<float> find_scales(const SearchedBlocks& in, int bits) {
-  const auto count = static_cast<std::size_t>(in.count);
   const kernels::AffineSearch how = affine_search({.bits = bits, .range = RangeKind::Signed});
-  std::vector<float> scales(count), zero_points(count);
-  if (in.thorough) {
-    ExactSearch exact(how);
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::size_t at = i * kLegacyNumel;
-      scales[i] = exact.find({in.x + at, kLegacyNumel}, in.weights == nullptr ? nullptr : in.weights + at).scale;
-    }
-    return scales;
-  }
-  const std::vector<kernels::Range> ranges = ranges_of(in.x, count, kLegacyNumel);
-  active_table().search_affine(how, {in.x, in.weights, count, kLegacyNumel, ranges.data()}, scales.data(),
-                               zero_points.data());
-  return scales;
+  return searched_scales(how, in.x, in, static_cast<std::size_t>(in.count), kLegacyNumel);
 }
 
 // Codes of the bits, counted from zero, for the scale as stored.

@@ -60,11 +60,7 @@ std::vector<float> MultiplesSearch::scales_of_runs() const {
     how.candidates = kernels::kMaxSearchCandidates;
     how.refinements = 8;
   }
-  std::vector<float> scales(rows_), zero_points(rows_);
-  const std::vector<kernels::Range> ranges = ranges_of(blocks_.x(), rows_, layout_.run);
-  active_table().search_affine(how, {blocks_.x(), in_.weights, rows_, layout_.run, ranges.data()}, scales.data(),
-                               zero_points.data());
-  return scales;
+  return searched_scales(how, blocks_.x(), in_.weights, rows_, layout_.run);
 }
 
 int MultiplesSearch::multiple(int from, int offset) const {
@@ -105,8 +101,7 @@ void MultiplesSearch::choose(std::vector<Multiples>& next) {
     block.error = 0;
     for (std::size_t g = 0; g < runs(); ++g) {
       const float* const errors = errors_.data() + b * runs() + g;
-      std::size_t best = count / 2;
-      for (std::size_t k = 0; k < count; ++k) best = errors[k * rows_] < errors[best * rows_] ? k : best;
+      const std::size_t best = best_candidate(errors, count, rows_);
       block.error += errors[best * rows_];
       block.of_run[g] = static_cast<std::int8_t>(multiple(block.of_run[g], static_cast<int>(best) - reach_));
     }
@@ -127,7 +122,7 @@ void MultiplesSearch::solve(std::vector<Multiples>& next) const {
         to[i] = multiple * (how.levels != nullptr ? how.levels->value[q[i]] : static_cast<float>(q[i]) + how.code_min);
       }
     }
-    const float* const weights = in_.weights == nullptr ? nullptr : in_.weights + b * kNumel;
+    const float* const weights = in_.weights_at(static_cast<std::int64_t>(b * kNumel));
     for (std::size_t i = 0; i < kNumel; ++i) weighted[i] = weight_of(weights, i) * u[i];
     const float uu = dot(weighted.data(), u.data(), kNumel);
     if (!(uu > 0)) continue;

@@ -1,19 +1,12 @@
 #include "src/codecs/gguf_search.hpp"
 
 #include <algorithm>
-#include <bit>
 
 #include "src/active_table.hpp"
+#include "src/exact_search.hpp"
 
 namespace mq::gguf {
 namespace {
-
-// 2^e with v in [2^e, 2^(e+1)), e in [-126, 126]; 2^-126 for less.
-float power_below(float v) {
-  constexpr std::uint32_t kLeast = 1u << 23, kMost = 253u << 23;
-  const std::uint32_t exponent = std::bit_cast<std::uint32_t>(v) & 0x7f800000u;
-  return std::bit_cast<float>(exponent < kLeast ? kLeast : exponent > kMost ? kMost : exponent);
-}
 
 struct BlockError {
   double error = 0;
@@ -32,6 +25,12 @@ struct BlockError {
   }
 };
 
+std::vector<kernels::Range> ranges_of(const float* x, std::size_t rows, std::size_t run) {
+  std::vector<kernels::Range> ranges(rows);
+  active_table().range(x, rows, run, ranges.data());
+  return ranges;
+}
+
 // How much smaller than the power the error of ordinary weights is not, in codes of so many bits: 6 dB for each, and 6
 // more.
 double extraordinary(int bits) {
@@ -42,12 +41,11 @@ double extraordinary(int bits) {
 
 UnitBlocks::UnitBlocks(const SearchedBlocks& in, int numel) : numel_(numel) {
   const auto count = static_cast<std::size_t>(in.count), n = static_cast<std::size_t>(numel);
-  std::vector<kernels::Range> ranges(count);
-  active_table().range(in.x, count, n, ranges.data());
+  const std::vector<kernels::Range> ranges = ranges_of(in.x, count, n);
   x_.resize(count * n);
   units_.reserve(count);
   for (std::size_t b = 0; b < count; ++b) {
-    const float unit = power_below(std::max(-ranges[b].lo, ranges[b].hi));
+    const float unit = kernels::SmallFloat<Scalar>::power_below(std::max(-ranges[b].lo, ranges[b].hi));
     const float inverse = 1 / unit;
     const float* const from = in.x + b * n;
     float* const to = x_.data() + b * n;
@@ -69,8 +67,7 @@ void keep_better(const BlockCoder& coder, const BlockEncoder& encoder, const Sea
   std::vector<float> values(static_cast<std::size_t>(numel));
   const auto error_of = [&](std::int64_t i, const std::uint8_t* block) {
     coder.decode(block, 1, values.data());
-    const float* const weights = in.weights == nullptr ? nullptr : in.weights + i * numel;
-    return BlockError(in.x + i * numel, values.data(), weights, values.size());
+    return BlockError(in.x + i * numel, values.data(), in.weights_at(i * numel), values.size());
   };
   for (std::int64_t i = 0; i < in.count; ++i) {
     std::uint8_t* const block = blocks + i * bytes;
@@ -81,10 +78,29 @@ void keep_better(const BlockCoder& coder, const BlockEncoder& encoder, const Sea
   }
 }
 
-std::vector<kernels::Range> ranges_of(const float* x, std::size_t rows, std::size_t run) {
-  std::vector<kernels::Range> ranges(rows);
-  active_table().range(x, rows, run, ranges.data());
-  return ranges;
+std::vector<float> searched_scales(const kernels::AffineSearch& how, const float* x, const float* weights,
+                                   std::size_t rows, std::size_t run) {
+  const std::vector<kernels::Range> ranges = ranges_of(x, rows, run);
+  std::vector<float> scales(rows), zero_points(rows);
+  active_table().search_affine(how, {x, weights, rows, run, ranges.data()}, scales.data(), zero_points.data());
+  return scales;
+}
+
+std::vector<float> searched_scales(const kernels::AffineSearch& how, const float* x, const SearchedBlocks& in,
+                                   std::size_t rows, std::size_t run) {
+  if (!in.thorough) return searched_scales(how, x, in.weights, rows, run);
+  ExactSearch exact(how);
+  std::vector<float> scales(rows);
+  for (std::size_t i = 0; i < rows; ++i) {
+    scales[i] = exact.find({x + i * run, run}, in.weights_at(static_cast<std::int64_t>(i * run))).scale;
+  }
+  return scales;
+}
+
+std::size_t best_candidate(const float* errors, std::size_t count, std::size_t stride) {
+  std::size_t best = count / 2;
+  for (std::size_t k = 0; k < count; ++k) best = errors[k * stride] < errors[best * stride] ? k : best;
+  return best;
 }
 
 }  // namespace mq::gguf

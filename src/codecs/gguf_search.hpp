@@ -32,8 +32,15 @@ class UnitBlocks {
 // error is so small that their weights are not spread as weights are: constant, sparse or already quantized ones.
 void keep_better(const BlockCoder& coder, const BlockEncoder& encoder, const SearchedBlocks& in, std::uint8_t* blocks);
 
-// What search_affine needs to know of its runs.
-std::vector<kernels::Range> ranges_of(const float* x, std::size_t rows, std::size_t run);
+// The scales of runs of x, by the grid.
+std::vector<float> searched_scales(const kernels::AffineSearch& how, const float* x, const float* weights,
+                                   std::size_t rows, std::size_t run);
+// As thorough as `in` says, with its weights: x has the places of in.x.
+std::vector<float> searched_scales(const kernels::AffineSearch& how, const float* x, const SearchedBlocks& in,
+                                   std::size_t rows, std::size_t run);
+
+// Which of `count` candidates, `stride` apart, has the least error; of equal ones the one in the middle, or the first.
+std::size_t best_candidate(const float* errors, std::size_t count, std::size_t stride);
 
 // The search for the scale and the minimum of a run with codes 0..most: 3, 15 or 31. Its ranges were found on weights
 // of normal and of heavy-tailed distributions; what clips gains nothing where codes are many.

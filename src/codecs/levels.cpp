@@ -2,10 +2,12 @@
 //
 //   q = the level nearest to x / s          y = level(q) * s
 //
-//   nf4     s = absmax, f32, negative after a search with :signed only; levels are quantiles of the normal distribution
-//   (Dettmers et al., QLoRA, 2023) fp4     s = absmax, f32; bitsandbytes' own floats of 4 bits: 0, 1/192, 1/6, 1/4,
-//   1/3, 1/2, 2/3, 1 and a sign mxfp4   s = 2^(floor(log2 absmax) - 2), e8m0; E2M1: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and a
-//   sign (OCP Microscaling 1.0)
+//   nf4     levels  quantiles of the normal distribution (Dettmers et al., QLoRA, 2023)
+//           s       absmax, f32; negative only with :signed, after a search
+//   fp4     levels  bitsandbytes' own floats of 4 bits: 0, 1/192, 1/6, 1/4, 1/3, 1/2, 2/3, 1 and a sign
+//           s       absmax, f32
+//   mxfp4   levels  E2M1: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and a sign (OCP Microscaling 1.0)
+//           s       2^(floor(log2 absmax) - 2), e8m0
 //
 // A quotient in the middle of two levels gets the lower one in nf4 and fp4 (by magnitude), the even code in mxfp4.
 // Codes are stored one per byte, or packed, element 2k of a row in the low nibble of byte k.
@@ -44,13 +46,6 @@ constexpr kernels::Levels magnitudes(const std::array<float, 8>& values) {
 constexpr kernels::Levels even_ties(kernels::Levels levels) {
   // Above the number before an odd middle is at or above that middle.
   for (std::size_t i = 1; i < 7; i += 2) levels.middle[i] *= 1 - std::numeric_limits<float>::epsilon() / 2;
-  return levels;
-}
-
-constexpr kernels::Levels signed_levels(const std::array<float, 16>& values) {
-  kernels::Levels levels{.value = {}, .middle = {}, .sign_magnitude = false};
-  std::copy(values.begin(), values.end(), levels.value);
-  for (std::size_t i = 0; i + 1 < values.size(); ++i) levels.middle[i] = (values[i] + values[i + 1]) / 2;
   return levels;
 }
 
@@ -110,7 +105,10 @@ void check(const QuantSpec& spec) {
   if (spec.mapping != Mapping::Symmetric || (spec.range != RangeKind::Narrow && !either_sign)) {
     throw Error(ErrorCode::Usage, spec.codec + " has one mapping and one range");
   }
-  check_scaled(spec);
+  const DType scales = scale_dtype_of(spec);
+  const bool is_power = spec.codec == "mxfp4";
+  if (is_power && scales != DType::Float8E8M0FNU) refuse_scale_dtype(scales, "f8_e8m0");
+  if (!is_power) check_scaled(spec);
 }
 
 std::vector<PartInfo> parts(const CodecRequest& request) {
@@ -167,22 +165,16 @@ void decode(const CodecRequest& request, const Tile& tile, ConstPartSpans spans,
 }
 
 constexpr Codec make_codec(std::string_view name, std::span<const SchemeInfo> (*schemes)(), bool either_sign = false) {
-  return {
+  return with_scales({
       .name = name,
       .options = {.granularity = true, .mapping = false, .activation = false, .either_sign = either_sign},
       .schemes = schemes,
       .check = check,
       .parts = parts,
-      .state_bytes = scaled_state_bytes,
-      .observes = scaled_observes,
       .searches = searches,
-      .begin = scaled_begin,
-      .observe = scaled_observe,
-      .settle = scaled_settle,
       .encode = encode,
-      .finish = scaled_finish,
       .decode = decode,
-  };
+  });
 }
 
 }  // namespace

@@ -23,6 +23,14 @@ struct LevelFormat {
   float largest() const noexcept { return levels.value[levels.sign_magnitude ? 7 : 15]; }
 };
 
+// Sixteen ascending levels and the middles between them.
+constexpr kernels::Levels signed_levels(const std::array<float, 16>& values) {
+  kernels::Levels levels{.value = {}, .middle = {}, .sign_magnitude = false};
+  for (std::size_t i = 0; i < values.size(); ++i) levels.value[i] = values[i];
+  for (std::size_t i = 0; i + 1 < values.size(); ++i) levels.middle[i] = (values[i] + values[i + 1]) / 2;
+  return levels;
+}
+
 // Codes of 4 bits, one per byte, of the rows of a tile to packed rows (mq/pack.hpp).
 void pack_nibble_rows(const std::uint8_t* codes, const Tile& tile, std::uint8_t* packed);
 

@@ -1,7 +1,9 @@
 // NVIDIA's 4-bit floats: E2M1 codes, an E4M3 scale for every 16 weights of a row, one multiplier for the tensor:
 //
-//   g = 448 * 6 / absmax of the tensor (1 if that is 0)          s = e4m3(absmax of the block / 6 * g), 0.125 if it is
-//   0 q = e2m1(x / (s / g)), ties to the even code                 y = e2m1(q) * (s / g)
+//   g = 448 * 6 / absmax of the tensor, 1 if that is 0
+//   s = e4m3(absmax of the block / 6 * g), 0.125 if it is 0
+//   q = e2m1(x / (s / g)), ties to the even code
+//   y = e2m1(q) * (s / g)
 //
 // g is stored as the float32 part "global_scale": the form of compressed-tensors. Codes are stored one per byte, or
 // packed, element 2k of a row in the low nibble of byte k. A search tries the six scales below and above.
@@ -70,8 +72,8 @@ class Nvfp4State final : public CodecState {
   }
 
   CodecRequest request;
-  std::atomic<std::uint32_t> absmax_bits =
-      0;  // of a float that is not negative: such bits are ordered like the numbers
+  // Of a float that is not negative: such bits are ordered like the numbers.
+  std::atomic<std::uint32_t> absmax_bits = 0;
   float global = 1;
   mutable std::vector<std::uint8_t> scales;  // of all blocks, where tiles do not give them
 };

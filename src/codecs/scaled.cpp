@@ -197,15 +197,15 @@ EncodeCounts ScaledState::choose(const Tile& tile, const Strip& strip, const flo
 
 void check_scaled(const QuantSpec& spec) {
   const DType dtype = scale_dtype_of(spec);
-  const bool power_of_two = spec.codec == "mxfp4";
-  const bool fits = power_of_two ? dtype == DType::Float8E8M0FNU
-                                 : dtype == DType::Float32 || dtype == DType::Float16 || dtype == DType::BFloat16;
-  if (!fits) {
-    throw Error({.code = ErrorCode::Usage,
-                 .message = "scales cannot be stored in this type",
-                 .expected = power_of_two ? "f8_e8m0" : "f32, f16 or bf16",
-                 .found = std::string(to_string(dtype))});
-  }
+  if (dtype == DType::Float32 || dtype == DType::Float16 || dtype == DType::BFloat16) return;
+  refuse_scale_dtype(dtype, "f32, f16 or bf16");
+}
+
+void refuse_scale_dtype(DType found, const char* expected) {
+  throw Error({.code = ErrorCode::Usage,
+               .message = "scales cannot be stored in this type",
+               .expected = expected,
+               .found = std::string(to_string(found))});
 }
 
 void add_scale_parts(const CodecRequest& request, std::vector<PartInfo>& parts) {

@@ -73,8 +73,9 @@ class ScaledState final : public CodecState {
   std::int64_t overflow_ = 0;
 };
 
-// Throws: Usage for values that no encoding with scales has.
+// Throws: Usage for scales that are not stored as ordinary floats.
 void check_scaled(const QuantSpec& spec);
+[[noreturn]] void refuse_scale_dtype(DType found, const char* expected);
 
 // The parts after "codes".
 void add_scale_parts(const CodecRequest& request, std::vector<PartInfo>& parts);
@@ -85,6 +86,17 @@ std::unique_ptr<CodecState> scaled_begin(const CodecRequest& request, const QPar
 EncodeCounts scaled_observe(CodecState& state, const Tile& tile, const float* x);
 void scaled_settle(CodecState& state);
 void scaled_finish(const CodecState& state, PartSpans parts);
+
+// The codec with these functions.
+constexpr Codec with_scales(Codec codec) {
+  codec.state_bytes = scaled_state_bytes;
+  codec.observes = scaled_observes;
+  codec.begin = scaled_begin;
+  codec.observe = scaled_observe;
+  codec.settle = scaled_settle;
+  codec.finish = scaled_finish;
+  return codec;
+}
 
 // Scales and zero points of a strip from the stored parts.
 void load_params(const CodecRequest& request, const Tile& tile, const Strip& strip, ConstPartSpans parts,

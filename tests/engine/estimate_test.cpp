@@ -76,7 +76,7 @@ TEST_CASE("a conversion stays below the memory that its plan is bounded by, what
         const Plan plan = make_plan(describe(checkpoint), recipe(scheme));
         ForgetfulWriter writer;
         convert(checkpoint, plan, writer, *executor);
-        const std::int64_t bound = memory_bound_bytes(plan, threads);
+        const std::int64_t bound = memory_bound(plan).at(threads);
         CHECK(static_cast<std::int64_t>(peak.bytes()) < bound);
         CHECK(bound < (std::int64_t{1} << 30));
       }
@@ -94,19 +94,19 @@ TEST_CASE("many small tensors are bounded too, and the bound grows with them and
   const Plan plan = make_plan(describe(checkpoint), recipe("int4:g32:asym"));
   ForgetfulWriter writer;
   convert(checkpoint, plan, writer, serial_executor());
-  CHECK(static_cast<std::int64_t>(peak.bytes()) < memory_bound_bytes(plan, 1));
-  CHECK(memory_bound_bytes(plan, 2) > memory_bound_bytes(plan, 1));
+  CHECK(static_cast<std::int64_t>(peak.bytes()) < memory_bound(plan).at(1));
+  CHECK(memory_bound(plan).at(2) > memory_bound(plan).at(1));
   tensors.resize(100);
-  CHECK(memory_bound_bytes(make_plan(describe(ZeroCheckpoint(tensors)), recipe("int4:g32:asym")), 1) <
-        memory_bound_bytes(plan, 1));
+  CHECK(memory_bound(make_plan(describe(ZeroCheckpoint(tensors)), recipe("int4:g32:asym"))).at(1) <
+        memory_bound(plan).at(1));
 }
 
 TEST_CASE("the bound has room for what an encoding declares") {
   const ZeroCheckpoint checkpoint({{.name = "a.weight", .shape = {1024, 1024}}});
   Plan plan = make_plan(describe(checkpoint), recipe("int8"));
-  const std::int64_t before = memory_bound_bytes(plan, 1);
+  const std::int64_t before = memory_bound(plan).at(1);
   plan.steps[0].state_bytes += std::int64_t{1} << 32;
-  CHECK(memory_bound_bytes(plan, 1) >= before + (std::int64_t{1} << 32));
+  CHECK(memory_bound(plan).at(1) >= before + (std::int64_t{1} << 32));
 }
 
 TEST_CASE("the report is not longer than its bound, and not much shorter") {

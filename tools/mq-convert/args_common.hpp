@@ -42,6 +42,13 @@ std::string parse_dialect(const std::string& text);
 const char* dialect_names();
 // One of the words; its index.
 std::size_t parse_word(std::string_view option, const std::string& text, const std::vector<std::string_view>& words);
+// One of the values by its name.
+template <class Values>
+auto parse_one_of(std::string_view option, const std::string& text, const Values& values) {
+  std::vector<std::string_view> words;
+  for (const auto value : values) words.push_back(to_string(value));
+  return values[parse_word(option, text, words)];
+}
 
 // --recipe. Before all other options that say something about recipes: callbacks run in the order in which options were
 // added, and theirs change what the file said.

@@ -81,9 +81,7 @@ void add_encoding(CLI::App& app, Options& options) {
       "up to 6 bits and for groups of up to 128 (search, the default), the best of all (max, very slow), or what "
       "ggml's own encoder writes, bit for bit (reference, "
       "for its block types)",
-      [&](const std::string& text) {
-        recipe.effort = static_cast<Effort>(parse_word("--effort", text, {"fast", "search", "max", "reference"}));
-      });
+      [&](const std::string& text) { recipe.effort = parse_one_of("--effort", text, kEfforts); });
   add_value(
       app, kEncoding, "--objective", "mse|magnitude|x2|importance:FILE",
       "what a search takes for the error: squared errors as they are (default), weighted by sqrt(mean x^2) + |x|, "
@@ -93,8 +91,9 @@ void add_encoding(CLI::App& app, Options& options) {
         constexpr std::string_view kImportance = "importance:";
         const bool file = text.starts_with(kImportance) && text.size() > kImportance.size();
         options.importance = file ? text.substr(kImportance.size()) : std::string();
-        recipe.objective = file ? Objective::Importance
-                                : static_cast<Objective>(parse_word("--objective", text, {"mse", "magnitude", "x2"}));
+        // All but the last, which needs a file.
+        constexpr std::span kWithoutFile = std::span(kObjectives).first<kObjectives.size() - 1>();
+        recipe.objective = file ? Objective::Importance : parse_one_of("--objective", text, kWithoutFile);
       });
 }
 

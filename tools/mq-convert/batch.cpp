@@ -176,7 +176,7 @@ class Batch {
     options.overwrite = options.overwrite || exists;  // to look at what exists; it stays unless --overwrite was given
     const Conversion conversion = plan_conversion(options);
     log.emit("plan", with_model(job, plan_event(conversion)));
-    const MemoryBudget::Share share = memory_.take(conversion.cost.memory_bytes);
+    const MemoryBudget::Share share = memory_.take(conversion.cost.memory_bytes());
     const ConvertOptions watch{.progress = [this](const Progress&) { return !stopping(); }, .step_done = {}};
     line.set("input_bytes", conversion.plan.input_bytes);
     line.set("exit_code", 0);

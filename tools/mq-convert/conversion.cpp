@@ -34,17 +34,13 @@ Conversion plan_conversion(const Options& options) {
 }
 
 void keep_to_memory(Conversion& conversion, std::optional<std::int64_t> limit_bytes) {
-  const std::int64_t most_bytes =
-      limit_bytes ? *limit_bytes : kDefaultMemoryBytes + listing_bound_bytes(conversion.plan);
   Cost& cost = conversion.cost;
-  if (cost.memory_bytes > most_bytes && cost.threads > 1) {
-    // Each thread takes the same.
-    const std::int64_t one = memory_bound_bytes(conversion.plan, 1);
-    const std::int64_t more = std::max<std::int64_t>((cost.memory_bytes - one) / (cost.threads - 1), 1);
-    cost.threads = static_cast<int>(std::max<std::int64_t>((most_bytes - one) / more, 0)) + 1;
-    cost.memory_bytes = memory_bound_bytes(conversion.plan, cost.threads);
+  const std::int64_t most_bytes = limit_bytes ? *limit_bytes : kDefaultMemoryBytes + cost.memory.listing_bytes;
+  if (cost.memory_bytes() > most_bytes) {
+    const std::int64_t fitting = (most_bytes - cost.memory.at(0)) / cost.memory.thread_bytes;
+    cost.threads = static_cast<int>(std::clamp<std::int64_t>(fitting, 1, cost.threads));
   }
-  if (cost.memory_bytes <= most_bytes) return;
+  if (cost.memory_bytes() <= most_bytes) return;
   const auto largest = std::ranges::max_element(conversion.plan.steps, {}, &Step::state_bytes);
   const bool named = largest != conversion.plan.steps.end() && largest->state_bytes > 0;
   throw Error({.code = ErrorCode::Limit,
@@ -53,7 +49,7 @@ void keep_to_memory(Conversion& conversion, std::optional<std::int64_t> limit_by
                .tensor = named ? largest->id.str() : std::string(),
                .expected = "at most " + std::to_string(most_bytes) + " bytes (--max-memory" +
                            std::string(limit_bytes ? ")" : ", the default)"),
-               .found = std::to_string(cost.memory_bytes)});
+               .found = std::to_string(cost.memory_bytes())});
 }
 
 }  // namespace mq::tool

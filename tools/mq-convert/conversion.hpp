@@ -25,7 +25,7 @@ struct Conversion {
 // Throws: as open_checkpoint(), choose_target(), create_checkpoint() and make_plan().
 Conversion plan_conversion(const Options& options);
 
-// What a conversion may take if nothing is said, beside its lists (mq::listing_bound_bytes).
+// What a conversion may take if nothing is said, beside its lists (MemoryBound::listing_bytes).
 inline constexpr std::int64_t kDefaultMemoryBytes = std::int64_t{256} << 20;
 
 // Takes as many threads as keep a conversion below so many bytes of memory; without a number, below the default.

@@ -25,7 +25,7 @@ json::Value plan_event(const Conversion& conversion) {
   fields.set("output_bytes", plan.output_bytes);
   fields.set("file_bytes", conversion.cost.file_bytes);
   fields.set("bits_per_weight", sums.bits_per_weight());
-  fields.set("memory_bound_bytes", conversion.cost.memory_bytes);
+  fields.set("memory_bound_bytes", conversion.cost.memory_bytes());
   return fields;
 }
 

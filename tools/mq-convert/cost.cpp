@@ -6,7 +6,7 @@ namespace mq::tool {
 
 Cost cost_of(const Plan& plan, const Target& target, int threads) {
   Cost cost{.threads = threads,
-            .memory_bytes = memory_bound_bytes(plan, threads),
+            .memory = memory_bound(plan),
             .file_bytes = layout_size_bytes(plan.layout, target.format),
             .report_bytes = plan.layout.later_bytes};
   if (target.path.empty()) return cost;

@@ -12,13 +12,14 @@ namespace mq::tool {
 
 struct Cost {
   int threads = 1;
-  std::int64_t memory_bytes = 0;           // at most
+  MemoryBound memory;
   std::int64_t file_bytes = 0;             // of the output's files without the report: exact
   std::int64_t report_bytes = 0;           // of quantization_metadata.json, at most
   std::filesystem::path folder;            // where the output goes; empty if no output is named
   std::optional<std::int64_t> free_bytes;  // there, for this user
   std::optional<SpeedEstimate> speed;      // if it was measured
 
+  std::int64_t memory_bytes() const noexcept { return memory.at(threads); }  // at most
   std::int64_t disk_bytes() const noexcept { return file_bytes + report_bytes; }
 };
 

@@ -10,7 +10,7 @@ std::string to_text(const Cost& cost, const Style&) {
     text += ", " + human_bytes(*cost.free_bytes) + " free in " + printable(cost.folder.string(), 4096);
     if (*cost.free_bytes < cost.disk_bytes()) text += ": NOT ENOUGH";
   }
-  text += "\nmemory: " + human_bytes(cost.memory_bytes) + " at most, with " + plural(cost.threads, "thread") + '\n';
+  text += "\nmemory: " + human_bytes(cost.memory_bytes()) + " at most, with " + plural(cost.threads, "thread") + '\n';
   if (cost.speed && cost.speed->input_bytes_per_second > 0) {
     text += "time: about " + duration_text(cost.speed->seconds) + " for the arithmetic, at " +
             human_bytes(static_cast<std::int64_t>(cost.speed->input_bytes_per_second)) +
@@ -22,7 +22,7 @@ std::string to_text(const Cost& cost, const Style&) {
 json::Value to_json(const Cost& cost) {
   json::Value value;
   value.set("threads", cost.threads);
-  value.set("memory_bound_bytes", cost.memory_bytes);
+  value.set("memory_bound_bytes", cost.memory_bytes());
   value.set("file_bytes", cost.file_bytes);
   value.set("report_bound_bytes", cost.report_bytes);
   value.set("disk_needed_bytes", cost.disk_bytes());
