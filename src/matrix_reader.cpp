@@ -5,6 +5,7 @@
 
 #include "mq/pack.hpp"
 #include "src/column_groups.hpp"
+#include "src/dialects/bitsandbytes.hpp"
 #include "src/float_rows.hpp"
 #include "src/narrow_part.hpp"
 
@@ -77,6 +78,9 @@ void MatrixReader::open_quantized() {
                       .info = info,
                       .layout = PartLayout(stored->form, part_matrix(info, spec))});
     Part& part = parts_.back();
+    if (stored->form.value == PartForm::Value::Nested) {
+      part.scales = bitsandbytes::read_nested_scales(checkpoint_, tensor_);
+    }
     if (info.tiled) continue;
     part.whole.resize(static_cast<std::size_t>(info.rows * info.row_bytes));
     read_part(part, {0, info.rows, 0, info.row_bytes}, part.whole);
@@ -124,6 +128,11 @@ void MatrixReader::require_runs_of_columns() const {
 
 void MatrixReader::read_part(const Part& part, const ByteRect& rect, std::span<std::byte> out) const {
   const TensorInfo& stored = checkpoint_.tensors()[part.tensor];
+  if (!part.scales.empty()) {
+    std::memcpy(out.data(), reinterpret_cast<const std::byte*>(part.scales.data()) + rect.row * part.info.row_bytes,
+                out.size());
+    return;
+  }
   if (stored.dtype == DType::Float64 || stored.dtype == DType::Int64) {
     const std::int64_t per_row = part.info.row_bytes / info(part.info.dtype).block_bytes;
     std::vector<std::byte> wide(static_cast<std::size_t>(bytes_of(stored.dtype, rect.rows * per_row)));

@@ -59,6 +59,7 @@ class MatrixReader {
     PartInfo info;
     PartLayout layout;
     std::vector<std::byte> whole = {};  // of parts that are not tiled
+    std::vector<float> scales = {};     // decoded, where they are nested
   };
 
   Shape stored_shape() const;

@@ -137,7 +137,7 @@ std::int32_t PartLayout::stored_zero() const noexcept {
 
 std::span<const std::byte> PartLayout::to_stored(const ByteRect& part, std::span<const std::byte> bytes,
                                                  std::vector<std::byte>& out) const {
-  if (direct_) return bytes;
+  if (direct_ || bytes.empty()) return bytes;
   std::vector<std::byte> work;
   const ByteRect rect = stored(part);
   const auto size = static_cast<std::size_t>(rect.rows * rect.bytes);
@@ -162,6 +162,7 @@ std::span<const std::byte> PartLayout::to_stored(const ByteRect& part, std::span
 }
 
 void PartLayout::from_stored(const ByteRect& part, std::span<std::byte> stored_bytes, std::span<std::byte> out) const {
+  if (out.empty()) return;
   const ByteRect rect = stored(part);
   std::vector<std::byte> turned;
   std::span<std::byte> work = stored_bytes;

@@ -75,6 +75,10 @@ class OutputMaker {
       if (why != nullptr) step.reason = reasons_.share(step.reason + why);
       for (StoredOutput& stored : outputs) add_output(step, std::move(stored.info));
       if (!step.repacks) step.state_bytes = codec_of(*step.spec).state_bytes(request.codec);
+      for (const StoredPart& part : tensor.parts) {
+        // Decoded before the step begins.
+        if (part.form.value == PartForm::Value::Nested) step.state_bytes += tensor.info.numel() / 8;
+      }
     } catch (const Error& problem) {
       if (!problem.details().tensor.empty()) throw;
       ErrorDetails details = problem.details();

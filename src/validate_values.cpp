@@ -98,7 +98,10 @@ class ValueCheck {
 
   bool check_scales(const StoredPart& part) {
     constexpr std::int64_t kChunk = 1 << 18;
-    const TensorInfo& scales = stored(part);
+    // Codes of scales have no bad values; decoded weights show what they are worth.
+    if (part.form.value == PartForm::Value::Nested) return true;
+    TensorInfo scales = stored(part);
+    if (scales.dtype == DType::UInt8) scales.dtype = *tensor_.spec->scale_dtype;  // exponents
     const std::int64_t all = scales.numel();
     Counts counts;
     std::vector<std::byte> bytes;

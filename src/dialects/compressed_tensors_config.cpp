@@ -24,12 +24,18 @@ json::Value arguments(int bits, bool is_float, bool symmetric, const char* strat
 }
 
 json::Value weight_arguments(const QuantSpec& spec) {
-  const char* strategy = std::holds_alternative<PerTensor>(spec.granularity)    ? "tensor"
+  const char* strategy = spec.codec == "nvfp4"                                  ? "tensor_group"
+                         : std::holds_alternative<PerTensor>(spec.granularity)  ? "tensor"
                          : std::holds_alternative<PerChannel>(spec.granularity) ? "channel"
                          : std::holds_alternative<PerGroup>(spec.granularity)   ? "group"
                                                                                 : "block";
   json::Value args = arguments(spec.bits, !spec.is_integer(), spec.mapping == Mapping::Symmetric, strategy, false);
   if (const auto* group = std::get_if<PerGroup>(&spec.granularity)) args.set("group_size", group->group_size);
+  if (is_fp4(spec)) {
+    const char* const type = spec.codec == "nvfp4" ? "torch.float8_e4m3fn" : "torch.uint8";
+    args.set("scale_dtype", type);
+    args.set("zp_dtype", type);
+  }
   if (const auto* block = std::get_if<PerBlock>(&spec.granularity)) {
     args.set("block_structure", json::Array{block->rows, block->cols});
   }

@@ -34,7 +34,8 @@ Granularity granularity_of(const Checkpoint& checkpoint, const json::Value& args
   const json::Value* block = args.find("block_structure");
   if (name && *name == "tensor") return PerTensor{};
   if (name && *name == "channel") return PerChannel{};
-  if (name && *name == "group" && group_size && group_size->as_int()) return PerGroup{*group_size->as_int()};
+  const bool groups = name && (*name == "group" || *name == "tensor_group");
+  if (groups && group_size && group_size->as_int()) return PerGroup{*group_size->as_int()};
   if (name && *name == "block" && block && block->as_array() && block->as_array()->size() == 2) {
     const std::int64_t* rows = (*block->as_array())[0].as_int();
     const std::int64_t* cols = (*block->as_array())[1].as_int();
@@ -42,6 +43,19 @@ Granularity granularity_of(const Checkpoint& checkpoint, const json::Value& args
   }
   corrupt(checkpoint, "", "quantization config: bad strategy of weights",
           "tensor, channel, group with group_size or block with block_structure", text_of(strategy));
+}
+
+// NVFP4 has groups of 16, MXFP4 of 32.
+QuantSpec spec_of_fp4(const Checkpoint& checkpoint, const json::Value& args) {
+  const json::Value* group_size = args.find("group_size");
+  const std::int64_t size = group_size && group_size->as_int() ? *group_size->as_int() : 0;
+  if (size == 16) return parse_spec("nvfp4");
+  if (size == 32) return parse_spec("mxfp4");
+  throw Error({.code = ErrorCode::Unsupported,
+               .message = "quantization config: 4-bit floats of an encoding that is not read",
+               .file = checkpoint.path().string(),
+               .expected = "group_size 16 (NVFP4) or 32 (MXFP4)",
+               .found = text_of(group_size)});
 }
 
 QuantSpec spec_of(const Checkpoint& checkpoint, const json::Value& group) {
@@ -52,11 +66,12 @@ QuantSpec spec_of(const Checkpoint& checkpoint, const json::Value& group) {
   const json::Value* symmetric = args->find("symmetric");
   const std::int64_t count = bits && bits->as_int() ? *bits->as_int() : 0;
   const bool is_float = type && type->as_string() && *type->as_string() == "float";
+  if (is_float && count == 4) return spec_of_fp4(checkpoint, *args);
   if (count < 2 || count > 8 || (is_float && count != 8)) {
     throw Error({.code = ErrorCode::Unsupported,
                  .message = "quantization config: weights of an encoding that is not read",
                  .file = checkpoint.path().string(),
-                 .expected = "num_bits 2 to 8 of type int, or 8 of type float",
+                 .expected = "num_bits 2 to 8 of type int, or 4 or 8 of type float",
                  .found = "num_bits " + text_of(bits) + " of type " + text_of(type)});
   }
   QuantSpec spec;
@@ -127,7 +142,7 @@ class Finder : DialectReader {
     std::vector<LogicalTensor> found;
     for (const TensorInfo& tensor : checkpoint().tensors()) {
       constexpr std::string_view kPacked = "_packed";
-      if (tensor.name.ends_with(kPacked) && tensor.dtype == DType::Int32) {
+      if (tensor.name.ends_with(kPacked) && (tensor.dtype == DType::Int32 || tensor.dtype == DType::UInt8)) {
         const std::string name = tensor.name.substr(0, tensor.name.size() - kPacked.size());
         if (find(name + "_scale")) found.push_back(logical(name, true));
       } else if (bytes_of(tensor.dtype, 1 * info(tensor.dtype).block_numel) == 1 && find(tensor.name + "_scale")) {
@@ -163,10 +178,12 @@ class Finder : DialectReader {
     const TensorInfo& codes = tensor(*find(packed ? name + "_packed" : name));
     const TensorInfo& scale = tensor(*find(name + "_scale"));
     WeightClaim claim{.name = name,
-                      .shape = packed ? read_shape(name) : codes.shape,
+                      .shape = codes.shape,
                       .spec = scheme->spec,
                       .original = scale.dtype,
                       .form = packed ? CodeForm::Packed : CodeForm::Bytes};
+    if (is_fp4(scheme->spec)) return fp4_weight(claim);
+    if (packed) claim.shape = read_shape(name);
     if (claim.shape.size() == 3 && scale.shape.size() == 3) claim.leading_dims = 2;
     apply_notes(claim);
     claim.spec.scale_dtype = scale.dtype;
@@ -178,6 +195,22 @@ class Finder : DialectReader {
     if (asymmetric != zero_point.has_value()) {
       corrupt(name, "zero points against the quantization config",
               asymmetric ? name + "_zero_point" : "no zero points (symmetric)", zero_point ? "zero points" : "none");
+    }
+    return assemble(kCompressedTensors, claim);
+  }
+
+  LogicalTensor fp4_weight(WeightClaim& claim) {
+    if (claim.shape.size() != 2 || claim.form != CodeForm::Packed || claim.shape[1] > (std::int64_t{1} << 40)) {
+      corrupt(claim.name, "bad shape of packed 4-bit floats", "[out, in / 2]", to_string(claim.shape));
+    }
+    claim.shape[1] *= 2;
+    claim.original = DType::BFloat16;
+    const std::optional<DType> scale_dtype = claim.spec.scale_dtype;
+    const std::string codec = claim.spec.codec;
+    apply_notes(claim);
+    claim.spec.scale_dtype = scale_dtype;
+    if (claim.spec.codec != codec) {
+      corrupt(claim.name, "notes of the quantization config against its groups", codec, claim.spec.codec);
     }
     return assemble(kCompressedTensors, claim);
   }

@@ -50,6 +50,8 @@ class DialectReader {
   // have another shape of as many elements.
   LogicalTensor assemble(const Dialect& dialect, const WeightClaim& claim);
 
+  Shared<QuantSpec> share(const QuantSpec& spec) { return specs_.share(spec); }
+
  private:
   const Checkpoint& checkpoint_;
   std::unordered_map<std::string_view, std::size_t> index_;  // of the checkpoint's names

@@ -1,6 +1,7 @@
 #include <array>
 
 #include "src/dialects/awq.hpp"
+#include "src/dialects/bitsandbytes.hpp"
 #include "src/dialects/compressed_tensors.hpp"
 #include "src/dialects/dialect.hpp"
 #include "src/dialects/gptq.hpp"
@@ -10,7 +11,7 @@
 namespace mq {
 namespace {
 
-constexpr std::array kDialects = {&kCompressedTensors, &kGptq, &kGptqV2, &kAwq, &kTorchQuantized, &kPlain};
+constexpr std::array kDialects = {&kCompressedTensors, &kGptq, &kGptqV2, &kAwq, &kBitsAndBytes, &kTorchQuantized, &kPlain};
 
 }  // namespace
 
