@@ -17,6 +17,7 @@ constexpr std::array kRows{
     Destination{"vllm", "w8a16", "int8", kCompressed, kFolder, "8-bit integers, a scale per channel"},
     Destination{"vllm", "w8a8", "int8+int8:token:dyn", kCompressed, kFolder, "8-bit integers, activations too"},
     Destination{"vllm", "fp8", "fp8_e4m3+fp8_e4m3:token:dyn", kCompressed, kFolder, "8-bit floats, activations too"},
+    Destination{"vllm", "nvfp4a16", "nvfp4", kCompressed, kFolder, "4-bit floats, an 8-bit scale for 16 weights"},
     Destination{"vllm", "gptq", "int4:g128", "gptq", kFolder, "4-bit integers in GPTQ's layout"},
     Destination{"transformers", "w4a16", "int4:g128", kCompressed, kFolder, "4-bit integers in groups of 128"},
     Destination{"transformers", "w8a16", "int8", kCompressed, kFolder, "8-bit integers, a scale per channel"},
@@ -26,6 +27,11 @@ constexpr std::array kRows{
     Destination{"gptq", "w4", "int4:g128", "gptq", kFolder, "4-bit integers, symmetric"},
     Destination{"gptq", "w4-asym", "int4:g128:asym", "gptq_v2", kFolder, "4-bit integers, asymmetric, version 2"},
     Destination{"gptq", "w8", "int8:g128:full", "gptq", kFolder, "8-bit integers, symmetric"},
+    Destination{"awq", "w4", "int4:g128:asym", "awq", kFolder, "4-bit integers with zero points"},
+    Destination{"transformers", "nf4", "nf4", "bitsandbytes", kFolder, "4-bit normal floats of bitsandbytes"},
+    Destination{"bitsandbytes", "nf4", "nf4", "bitsandbytes", kFolder, "4-bit normal floats"},
+    Destination{"bitsandbytes", "fp4", "fp4", "bitsandbytes", kFolder, "4-bit floats"},
+    Destination{"bitsandbytes", "int8", "int8", "bitsandbytes", kFolder, "8-bit integers (LLM.int8)"},
 };
 
 }  // namespace

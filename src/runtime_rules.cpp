@@ -30,7 +30,7 @@ constexpr std::array kRuntimes{
     Runtime{.name = "vllm", .loads_as = "vLLM", .fuses = true, .heads = false, .packed_quantum = 64},
     Runtime{.name = "transformers", .loads_as = "transformers", .heads = true},
     Runtime{.name = "gptq", .loads_as = "transformers", .heads = true, .packed_quantum = 32},
-    Runtime{.name = "awq", .loads_as = "transformers", .heads = false},
+    Runtime{.name = "awq", .loads_as = "transformers", .heads = false, .packed_quantum = 8},
     Runtime{.name = "bitsandbytes", .loads_as = "transformers", .heads = false},
 };
 

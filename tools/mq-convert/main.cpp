@@ -120,6 +120,7 @@ int run_recipe(const Options& options, Console& console) {
 
 int run_schemes(const Options& options, Console& console) {
   console.show("schemes", list_schemes());
+  console.show("presets", Presets{destinations()});
   return console.finish(options.verb);
 }
 

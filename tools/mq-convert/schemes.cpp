@@ -3,8 +3,26 @@
 #include "mq/error.hpp"
 #include "mq/plan.hpp"
 #include "mq/quant_spec.hpp"
+#include "src/dialects/dialect.hpp"
 
 namespace mq::tool {
+
+namespace {
+
+void try_dialect(const Source& source, const SchemeInfo& scheme, const Dialect& dialect, SchemeRow& row) {
+  Recipe recipe{.scheme = scheme.spec, .dialect = std::string(dialect.name), .format = "hf_safetensors"};
+  try {
+    const Plan plan = make_plan(source, recipe);
+    row.bits_per_weight = plan.steps.front().bits_per_weight;
+    row.loads_in = plan.loads_in;
+    row.written = true;
+    row.dialect = plan.steps.front().dialect;
+  } catch (const Error& refusal) {
+    if (refusal.code() != ErrorCode::Usage) throw;
+  }
+}
+
+}  // namespace
 
 std::vector<SchemeRow> list_schemes() {
   // The plan for the smallest model there can be knows sizes and runtimes.
@@ -16,20 +34,12 @@ std::vector<SchemeRow> list_schemes() {
   source.config = "{}";
   std::vector<SchemeRow> rows;
   for (const SchemeInfo& scheme : schemes()) {
-    Recipe recipe;
-    recipe.scheme = scheme.spec;
-    recipe.format = "hf_safetensors";
     SchemeRow row{.name = std::string(scheme.name),
                   .spec = to_string(scheme.spec),
                   .bits_per_weight = bits_per_weight(scheme.spec, weight.info.shape),
                   .description = std::string(scheme.description)};
-    try {
-      const Plan plan = make_plan(source, recipe);
-      row.bits_per_weight = plan.steps.front().bits_per_weight;
-      row.loads_in = plan.loads_in;
-      row.written = true;
-    } catch (const Error& refusal) {
-      if (refusal.code() != ErrorCode::Usage) throw;
+    for (const Dialect* dialect : all_dialects()) {
+      if (dialect->outputs != nullptr && !row.written) try_dialect(source, scheme, *dialect, row);
     }
     rows.push_back(std::move(row));
   }
