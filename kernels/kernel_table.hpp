@@ -20,13 +20,12 @@ struct Range {
 };
 
 // Sums that describe how far y is from x. The order of additions is part of the contract: blocks of 1024 elements; in a
-// block lane i of 16 adds the float terms of elements i, i+16, ... in order; the lanes are added by the tree
-// (l0+l8)+(l4+l12)..., halving the distance, in float; blocks are added in order in double.
+// block lane i of 16 adds the squares of elements i, i+16, ... in order, each with one rounding (fused), in float; the
+// lanes are added by the tree (l0+l8)+(l4+l12)..., halving the distance; blocks are added in order in double.
 struct ErrorSums {
   double error_sq;  // sum (x-y)^2
   double x_sq;      // sum x^2
   double y_sq;      // sum y^2
-  double xy;        // sum x*y
   float max_error;  // max |x-y|; a NaN difference does not take part, it shows in the sums
 };
 

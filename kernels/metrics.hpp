@@ -17,7 +17,7 @@ class ErrorLanes {
 
   ErrorLanes() {
     for (std::size_t k = 0; k < kVectors; ++k) {
-      error_sq_[k] = x_sq_[k] = y_sq_[k] = xy_[k] = max_error_[k] = Floats(0.0f);
+      error_sq_[k] = x_sq_[k] = y_sq_[k] = max_error_[k] = Floats(0.0f);
     }
   }
 
@@ -25,10 +25,9 @@ class ErrorLanes {
   void add(std::size_t index, Floats x, Floats y) {
     const std::size_t k = index % kVectors;
     const Floats d = x - y;
-    error_sq_[k] += d * d;
-    x_sq_[k] += x * x;
-    y_sq_[k] += y * y;
-    xy_[k] += x * y;
+    error_sq_[k] = Isa::fused(d, d, error_sq_[k]);
+    x_sq_[k] = Isa::fused(x, x, x_sq_[k]);
+    y_sq_[k] = Isa::fused(y, y, y_sq_[k]);
     max_error_[k] = Isa::max_number(xsimd::abs(d), max_error_[k]);
   }
 
@@ -36,7 +35,6 @@ class ErrorLanes {
     total.error_sq += tree(error_sq_);
     total.x_sq += tree(x_sq_);
     total.y_sq += tree(y_sq_);
-    total.xy += tree(xy_);
     float largest[kLanes];
     for (std::size_t k = 0; k < kVectors; ++k) max_error_[k].store_unaligned(largest + k * kWidth);
     for (const float e : largest) total.max_error = e > total.max_error ? e : total.max_error;
@@ -57,7 +55,6 @@ class ErrorLanes {
   Floats error_sq_[kVectors];
   Floats x_sq_[kVectors];
   Floats y_sq_[kVectors];
-  Floats xy_[kVectors];
   Floats max_error_[kVectors];
 };
 

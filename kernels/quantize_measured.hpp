@@ -122,8 +122,8 @@ struct QuantizeMeasured {
   static ErrorLanes<Isa> steps_inside_runs(const float* x, std::size_t begin, std::size_t end, std::size_t run,
                                            const AffineRuns& runs, std::uint8_t* q) {
     ErrorLanes<Isa> errors;
-    for (std::size_t i = begin; i < end;) {
-      const std::size_t r = i / run;
+    std::size_t r = begin / run;
+    for (std::size_t i = begin; i < end; ++r) {
       const std::size_t run_end = (r + 1) * run < end ? (r + 1) * run : end;
       const typename Op::template Parameters<1> p(runs, r);
       for (; i < run_end; i += Op::kStep) Op::step(p, x + i, q + i / Op::kOutPerByte, errors);

@@ -7,6 +7,7 @@
 
 #include "kernels/kernel_table.hpp"
 #include "kernels/reference_crc32.hpp"
+#include "kernels/scalar_math.hpp"
 #include "kernels/small_float.hpp"
 
 namespace mq::kernels {
@@ -235,21 +236,19 @@ struct Reference {
   }
 
   static void add_block(const float* x, const float* y, std::size_t n, ErrorSums& sums) {
-    float error_sq[kLanes] = {}, x_sq[kLanes] = {}, y_sq[kLanes] = {}, xy[kLanes] = {};
+    float error_sq[kLanes] = {}, x_sq[kLanes] = {}, y_sq[kLanes] = {};
     for (std::size_t i = 0; i < n; ++i) {
       const std::size_t lane = i % kLanes;
       const float d = x[i] - y[i];
-      error_sq[lane] += d * d;
-      x_sq[lane] += x[i] * x[i];
-      y_sq[lane] += y[i] * y[i];
-      xy[lane] += x[i] * y[i];
+      error_sq[lane] = ScalarMath<Isa>::fused(d, d, error_sq[lane]);
+      x_sq[lane] = ScalarMath<Isa>::fused(x[i], x[i], x_sq[lane]);
+      y_sq[lane] = ScalarMath<Isa>::fused(y[i], y[i], y_sq[lane]);
       const float magnitude = __builtin_fabsf(d);
       sums.max_error = magnitude > sums.max_error ? magnitude : sums.max_error;
     }
     sums.error_sq += tree(error_sq);
     sums.x_sq += tree(x_sq);
     sums.y_sq += tree(y_sq);
-    sums.xy += tree(xy);
   }
 };
 

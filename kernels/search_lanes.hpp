@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/lanes.hpp"
+#include "kernels/scalar_math.hpp"
 #include "kernels/small_float.hpp"
 
 namespace mq::kernels {
@@ -71,19 +72,7 @@ struct ScalarSearch {
   static float with_sign(float v, float of) { return __builtin_copysignf(v, of); }
   static float where_greater(float a, float b, float x, float y) { return a > b ? x : y; }
 
-  // The product is exact in double. The sum is rounded to odd there: such a number is on the same side of every float
-  // and of every middle between two floats as the exact sum, so that rounding it again gives what rounding once would.
-  static float fused(float a, float b, float c) {
-    const double product = static_cast<double>(a) * static_cast<double>(b);
-    const double addend = static_cast<double>(c);
-    const double sum = product + addend;
-    const double back = sum - product;
-    const double lost = (product - (sum - back)) + (addend - back);
-    std::int64_t bits = __builtin_bit_cast(std::int64_t, sum);
-    if (lost != 0 && bits % 2 == 0) bits += (lost > 0) == (sum > 0) ? 1 : -1;
-    return static_cast<float>(__builtin_bit_cast(double, bits));
-  }
-
+  static float fused(float a, float b, float c) { return ScalarMath<Isa>::fused(a, b, c); }
   static float root(float v) { return __builtin_sqrtf(v); }
 
   static float power_below(float v) { return SmallFloat<Isa>::power_below(v); }

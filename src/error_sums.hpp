@@ -10,7 +10,6 @@ inline ErrorStats error_stats(const kernels::ErrorSums& sums, std::int64_t numel
   return {.error_sq = sums.error_sq,
           .x_sq = sums.x_sq,
           .y_sq = sums.y_sq,
-          .xy = sums.xy,
           .max_error = static_cast<double>(sums.max_error),
           .numel = numel};
 }

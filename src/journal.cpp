@@ -47,8 +47,8 @@ json::Value value_of(const JournalEntry& entry) {
   value.set("id", entry.report.id);
   value.set("digest", entry.report.digest);
   const NonfiniteCounts& nonfinite = entry.report.nonfinite;
-  value.set("error", json::Array{exact(error.error_sq), exact(error.x_sq), exact(error.y_sq), exact(error.xy),
-                                 exact(error.max_error), error.numel});
+  value.set("error", json::Array{exact(error.error_sq), exact(error.x_sq), exact(error.y_sq), exact(error.max_error),
+                                 error.numel});
   value.set("nonfinite", json::Array{nonfinite.nan, nonfinite.infinite});
   value.set("outputs", std::move(outputs));
   return value;
@@ -67,10 +67,10 @@ std::optional<JournalEntry> entry_of(const json::Value& value) {
   const json::Array* const error = member("error").as_array();
   const json::Array* const nonfinite = member("nonfinite").as_array();
   const json::Array* const outputs = member("outputs").as_array();
-  if (!step || *step < 0 || !id || !digest || !error || error->size() != 6 || !outputs) return std::nullopt;
+  if (!step || *step < 0 || !id || !digest || !error || error->size() != 5 || !outputs) return std::nullopt;
   if (!nonfinite || nonfinite->size() != 2) return std::nullopt;
   const json::Array& sums = *error;
-  const std::int64_t* const numel = sums[5].as_int();
+  const std::int64_t* const numel = sums[4].as_int();
   const std::int64_t* const nan = (*nonfinite)[0].as_int();
   const std::int64_t* const infinite = (*nonfinite)[1].as_int();
   if (!numel || !nan || !infinite) return std::nullopt;
@@ -79,8 +79,7 @@ std::optional<JournalEntry> entry_of(const json::Value& value) {
                                 .error = {.error_sq = exact_double(sums[0]),
                                           .x_sq = exact_double(sums[1]),
                                           .y_sq = exact_double(sums[2]),
-                                          .xy = exact_double(sums[3]),
-                                          .max_error = exact_double(sums[4]),
+                                          .max_error = exact_double(sums[3]),
                                           .numel = *numel},
                                 .nonfinite = {.nan = *nan, .infinite = *infinite},
                                 .digest = *digest},

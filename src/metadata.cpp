@@ -23,7 +23,6 @@ json::Value sums_value(const ErrorStats& error) {
   out.set("error_sq", error.error_sq);
   out.set("x_sq", error.x_sq);
   out.set("y_sq", error.y_sq);
-  out.set("xy", error.xy);
   return out;
 }
 

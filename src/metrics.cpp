@@ -16,7 +16,6 @@ void ErrorStats::add(const ErrorStats& other) noexcept {
   error_sq += other.error_sq;
   x_sq += other.x_sq;
   y_sq += other.y_sq;
-  xy += other.xy;
   max_error = std::max(max_error, other.max_error);
   numel += other.numel;
 }
@@ -35,6 +34,7 @@ double ErrorStats::mse() const noexcept {
 double ErrorStats::cosine() const noexcept {
   if (x_sq == 0 && y_sq == 0) return 1;
   if (x_sq == 0 || y_sq == 0) return 0;
+  const double xy = (x_sq + y_sq - error_sq) / 2;
   return std::clamp(xy / (std::sqrt(x_sq) * std::sqrt(y_sq)), -1.0, 1.0);
 }
 

@@ -38,7 +38,6 @@ std::optional<ErrorStats> error_of(const json::Value& entry, std::int64_t numel)
   return ErrorStats{.error_sq = number(*sums, "error_sq"),
                     .x_sq = number(*sums, "x_sq"),
                     .y_sq = number(*sums, "y_sq"),
-                    .xy = number(*sums, "xy"),
                     .max_error = number(*error, "max_error"),
                     .numel = numel};
 }

@@ -12,7 +12,6 @@ struct ErrorStats {
   double error_sq = 0;  // sum (x-y)^2
   double x_sq = 0;
   double y_sq = 0;
-  double xy = 0;
   double max_error = 0;  // max |x-y|
   std::int64_t numel = 0;
 

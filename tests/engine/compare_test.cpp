@@ -201,7 +201,7 @@ TEST_CASE("threads do not change a figure, nor does the cut into tiles") {
     for (std::size_t i = 0; i < serial.tensors.size(); ++i) {
       CHECK(parallel.tensors[i].name == serial.tensors[i].name);
       CHECK(parallel.tensors[i].error.error_sq == serial.tensors[i].error.error_sq);
-      CHECK(parallel.tensors[i].error.xy == serial.tensors[i].error.xy);
+      CHECK(parallel.tensors[i].error.y_sq == serial.tensors[i].error.y_sq);
       CHECK(parallel.tensors[i].worst_channel == serial.tensors[i].worst_channel);
       CHECK(parallel.tensors[i].worst_channel_db == serial.tensors[i].worst_channel_db);
     }

@@ -97,7 +97,8 @@ TEST_CASE("dequantized output equals dequantize() of the tensor in memory, and t
     const Tensor expected = dequantize(quantize(c.read(0).view(), *result.plan.steps[0].spec, SearchOptions{}));
     CHECK(std::equal(values.bytes().begin(), values.bytes().end(), expected.bytes().begin(), expected.bytes().end()));
     const Comparison comparison = compare(c, quantized, serial_executor());
-    CHECK(comparison.total.sqnr_db() == doctest::Approx(result.report.total.sqnr_db()).epsilon(1e-9));
+    // Not equal: with channels along the columns, compare adds in another order.
+    CHECK(comparison.total.sqnr_db() == doctest::Approx(result.report.total.sqnr_db()).epsilon(1e-7));
   }
 }
 
