@@ -24,8 +24,8 @@ std::vector<std::int32_t> columns_by_group(std::span<const std::int32_t> groups,
   for (std::int64_t c = 0; c < cols; ++c) {
     const std::int64_t group = groups[static_cast<std::size_t>(c)];
     if (group < 0 || group >= count) {
-      corrupt("column " + std::to_string(c) + " is in a group that does not exist",
-              "0 to " + std::to_string(count - 1), std::to_string(group));
+      corrupt("column " + std::to_string(c) + " is in a group that does not exist", "0 to " + std::to_string(count - 1),
+              std::to_string(group));
     }
     std::int64_t& place = filled[static_cast<std::size_t>(group)];
     if (place == group_size) {

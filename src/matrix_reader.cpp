@@ -74,9 +74,8 @@ void MatrixReader::open_quantized() {
   for (const PartInfo& info : codec_of(spec).parts(codec_)) {
     const StoredPart* stored = find(info.name);
     if (!stored) throw Error(ErrorCode::Internal, "a logical tensor lacks its part " + std::string(info.name));
-    parts_.push_back({.tensor = stored->tensor,
-                      .info = info,
-                      .layout = PartLayout(stored->form, part_matrix(info, spec))});
+    parts_.push_back(
+        {.tensor = stored->tensor, .info = info, .layout = PartLayout(stored->form, part_matrix(info, spec))});
     Part& part = parts_.back();
     if (stored->form.value == PartForm::Value::Nested) {
       part.scales = bitsandbytes::read_nested_scales(checkpoint_, tensor_);

@@ -17,7 +17,7 @@ namespace mq {
 struct Scratch {
   std::vector<std::byte> raw;
   std::vector<float> values;
-  std::vector<float> blocks;  // values of whole blocks, of which a tile takes a part
+  std::vector<float> blocks;     // values of whole blocks, of which a tile takes a part
   std::vector<std::byte> codes;  // in another form than they are stored in
   // The stored bytes of the last tile read: the values, or all parts that are stored per row, one after the other.
   // Valid until the tile's floats or this scratch are used again.

@@ -89,9 +89,8 @@ void add_assets(Plan& plan) {
   }
   for (const Asset& asset : plan.source.assets) {
     // The report describes the run that wrote it.
-    const bool replaced =
-        asset.name == "config.json" ||
-        ((asset.name == kReportName || is_config_file(asset.name)) && plan.recipe.task != Recipe::Task::Copy);
+    const bool replaced = asset.name == "config.json" || ((asset.name == kReportName || is_config_file(asset.name)) &&
+                                                          plan.recipe.task != Recipe::Task::Copy);
     if (!replaced) plan.layout.copies.push_back(asset);
   }
   if (plan.recipe.task != Recipe::Task::Copy) add_config_file(plan);

@@ -194,7 +194,8 @@ constexpr std::array kKeys = {
         [](const Recipe& recipe) { return dtype_or(recipe.scale_dtype, "dialect"); }},
     Key{"runtime", kQuantize | kRepack,
         [](const RecipeCursor& at, Recipe& recipe) {
-          recipe.runtime = at.parsed([](const std::string& name) { return name.empty() ? name : require_runtime(name); });
+          recipe.runtime =
+              at.parsed([](const std::string& name) { return name.empty() ? name : require_runtime(name); });
         },
         [](const Recipe& recipe) { return json::Value(recipe.runtime); }},
     Key{"dialect", kQuantize | kRepack,

@@ -20,9 +20,9 @@ constexpr std::array<std::string_view, 5> kFusedSuffixes = {".q_proj.weight", ".
 // A row per program.
 struct Runtime {
   std::string_view name;
-  std::string_view loads_as;       // the name that Dialect::loads_in has for it
-  bool fuses = false;              // needs one encoding in fused sets
-  bool heads = false;              // loads quantized output heads
+  std::string_view loads_as;        // the name that Dialect::loads_in has for it
+  bool fuses = false;               // needs one encoding in fused sets
+  bool heads = false;               // loads quantized output heads
   std::int64_t packed_quantum = 1;  // of rows and columns of weights of packed integers
 };
 
@@ -71,7 +71,8 @@ std::string objection(const Runtime& runtime, const LoadedWeight& weight) {
            std::string(weight.dialect);
   }
   const bool packed = weight.spec->is_integer() && !weight.spec->activation;
-  if (packed && (weight.matrix.rows % runtime.packed_quantum != 0 || weight.matrix.cols % runtime.packed_quantum != 0)) {
+  if (packed &&
+      (weight.matrix.rows % runtime.packed_quantum != 0 || weight.matrix.cols % runtime.packed_quantum != 0)) {
     return "has " + std::to_string(weight.matrix.rows) + " rows of " + std::to_string(weight.matrix.cols) + ": " +
            std::string(runtime.loads_as) + " asks for multiples of " + std::to_string(runtime.packed_quantum);
   }

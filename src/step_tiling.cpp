@@ -47,9 +47,8 @@ std::int64_t row_quantum(const Step& step, const LogicalTensor& tensor, std::spa
 
 // Rows of a tile whose input or output is stored as the transpose: few rows would mean many small reads or writes.
 std::int64_t strip_rows(const LogicalTensor& tensor, std::span<const StoredOutput> outputs, const MatrixShape& matrix) {
-  const bool strips = stores_strips(tensor) || std::ranges::any_of(outputs, [](const StoredOutput& output) {
-                        return output.form.transposed;
-                      });
+  const bool strips = stores_strips(tensor) ||
+                      std::ranges::any_of(outputs, [](const StoredOutput& output) { return output.form.transposed; });
   return strips ? rows_for_strips(matrix) : 1;
 }
 
@@ -78,9 +77,9 @@ StepTiling tile_step(const Plan& plan, const Step& step) {
   const MatrixShape matrix = tiling.transposed ? MatrixShape{stored.cols, stored.rows} : stored;
   const std::int64_t quantum = row_quantum(step, tensor, tiling.outputs);
   if (step.repacks) {
-    tiling.grid = make_tile_grid(stored, tiling.item_bytes,
-                                 {.row_quantum = std::max(quantum, strip_rows(tensor, tiling.outputs, matrix)),
-                                  .whole_rows = true});
+    tiling.grid = make_tile_grid(
+        stored, tiling.item_bytes,
+        {.row_quantum = std::max(quantum, strip_rows(tensor, tiling.outputs, matrix)), .whole_rows = true});
     return tiling;
   }
   codec.allow_nonfinite = plan.recipe.allow_nan;
@@ -89,12 +88,12 @@ StepTiling tile_step(const Plan& plan, const Step& step) {
   if (step.importance) codec.search.importance = *step.importance;
   const bool casts = spec.codec == "float_cast";
   tiling.given_range = step.range && std::holds_alternative<PerTensor>(spec.granularity);
-  tiling.observes =
-      !tiling.given_range && (codec_of(spec).observes(codec) || (codec.two_pass && !casts));
+  tiling.observes = !tiling.given_range && (codec_of(spec).observes(codec) || (codec.two_pass && !casts));
   const bool parts_of_rows = codec.two_pass || casts;
   const std::int64_t rows = tiling.transposed ? 1 : strip_rows(tensor, tiling.outputs, matrix);
-  tiling.grid = make_tile_grid(stored, tiling.item_bytes,
-                               {.row_quantum = std::max(quantum, rows), .whole_rows = !parts_of_rows && !tiling.observes});
+  tiling.grid =
+      make_tile_grid(stored, tiling.item_bytes,
+                     {.row_quantum = std::max(quantum, rows), .whole_rows = !parts_of_rows && !tiling.observes});
   return tiling;
 }
 

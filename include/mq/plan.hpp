@@ -62,14 +62,14 @@ struct Step {
   InlineVector<Transform, 8> transforms;
   Action action = Action::Copy;
   TensorKind kind = TensorKind::Unknown;
-  SharedString reason;                   // "linear", "kept: norm", "tied to model.embed_tokens.weight"
-  Shared<QuantSpec> spec;                // Encode: the encoding with its scale_dtype; else null
-  bool repacks = false;                  // Encode: codes and scales are those of the input, stored in another way
-  Effort effort = Effort::Fast;          // Encode: how its scales are found
+  SharedString reason;           // "linear", "kept: norm", "tied to model.embed_tokens.weight"
+  Shared<QuantSpec> spec;        // Encode: the encoding with its scale_dtype; else null
+  bool repacks = false;          // Encode: codes and scales are those of the input, stored in another way
+  Effort effort = Effort::Fast;  // Encode: how its scales are found
   std::shared_ptr<const std::vector<float>> importance;  // Encode: if the search asks for it
-  std::optional<Range> range;            // Encode: range of all values, if the analysis had it
-  std::string_view dialect = "plain";    // Encode: names and packing of the outputs; static
-  int leading_dims = 1;                  // dimensions that make up the rows
+  std::optional<Range> range;                            // Encode: range of all values, if the analysis had it
+  std::string_view dialect = "plain";                    // Encode: names and packing of the outputs; static
+  int leading_dims = 1;                                  // dimensions that make up the rows
   InlineVector<std::size_t, 1> outputs;  // into Plan::layout.tensors, in the order of the dialect's parts
   std::int64_t input_bytes = 0;
   std::int64_t output_bytes = 0;

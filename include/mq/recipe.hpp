@@ -54,7 +54,7 @@ struct Recipe {
   Task task = Task::Quantize;
   InputNames input = {};
 
-  QuantSpec scheme;                  // for what the rules do not decide
+  QuantSpec scheme;  // for what the rules do not decide
   // For all that is quantized, as far as its encoding has a search (Step::effort says).
   Effort effort = Effort::Search;
   Objective objective = Objective::SquaredError;
@@ -78,8 +78,8 @@ struct Recipe {
   std::string format = "safetensors";  // of the output: "safetensors", "hf_safetensors" or kAutoFormat
   // Tensor bytes of a file of a folder, at most, unless one tensor has more; empty: the files of the source.
   std::optional<std::int64_t> max_shard_bytes;
-  bool sha256 = false;                 // digest with SHA-256 instead of XXH3-128
-  Limits limits = {};                  // of the size of the tensors and of the names written; changes no output
+  bool sha256 = false;  // digest with SHA-256 instead of XXH3-128
+  Limits limits = {};   // of the size of the tensors and of the names written; changes no output
 
   bool operator==(const Recipe&) const = default;
 };

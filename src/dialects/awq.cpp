@@ -11,9 +11,8 @@ namespace {
 
 constexpr const char* kLayout = "AWQ";
 
-constexpr PartForm kPackedColumns{.packing = PartForm::Packing::Down,
-                                  .fields = PartForm::Fields::Interleaved,
-                                  .transposed = true};
+constexpr PartForm kPackedColumns{
+    .packing = PartForm::Packing::Down, .fields = PartForm::Fields::Interleaved, .transposed = true};
 
 void check(const DialectRequest& request) {
   const QuantSpec& spec = request.codec.spec;

@@ -128,8 +128,7 @@ class Finder : DialectReader {
     if (size < 1 || size > (std::int64_t{1} << 20)) {
       corrupt(name, "bad size of the blocks of scales", "1 to 2^20", std::to_string(size));
     }
-    out.parts.push_back(
-        {"nested_absmax", expect(name + ".nested_absmax", DType::Float32, (blocks + size - 1) / size)});
+    out.parts.push_back({"nested_absmax", expect(name + ".nested_absmax", DType::Float32, (blocks + size - 1) / size)});
     out.parts.push_back({"nested_map", expect(name + ".nested_quant_map", DType::Float32, 256)});
   }
 

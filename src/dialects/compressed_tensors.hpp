@@ -15,7 +15,8 @@
 //     NAME_global_scale  F32 [1]                      nvfp4: what scales are divided by
 //     NAME_scale         F8_E4M3 [out, in/16]; mxfp4: U8 [out, in/32], exponents
 //   all others
-//     NAME_scale       tensor [1]; channel [out.., 1] ([1, channels] on other axes); group [out.., in/g]; block [down, across]
+//     NAME_scale       tensor [1]; channel [out.., 1] ([1, channels] on other axes); group [out.., in/g]; block [down,
+//     across]
 //
 // Source: the compressed-tensors library's config, packing and initialization modules.
 #pragma once

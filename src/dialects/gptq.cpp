@@ -87,7 +87,9 @@ std::vector<StoredOutput> make_outputs(const DialectRequest& request, bool v2) {
   list.push_back({.info = info(".qzeros", DType::Int32, {layout.grid_cols, out * bits / 32}),
                   .part = symmetric ? "common_zero_point" : "zero_point",
                   .form = {.packing = Packing::Down, .value = value, .transposed = true},
-                  .constant = !symmetric ? nullptr : v2 ? zero_points : zero_points_less_one});
+                  .constant = !symmetric ? nullptr
+                              : v2       ? zero_points
+                                         : zero_points_less_one});
   list.push_back({.info = info(".scales", scale_dtype_of(request.codec.spec), {layout.grid_cols, out}),
                   .part = "scale",
                   .form = {.transposed = true}});

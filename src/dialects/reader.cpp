@@ -40,8 +40,8 @@ const TensorInfo& DialectReader::require(const std::string& name) const {
 
 void DialectReader::corrupt(std::string_view tensor, std::string message, std::string expected,
                             std::string found) const {
-  throw Error(details_of(checkpoint_, ErrorCode::Corrupt, tensor, std::move(message), std::move(expected),
-                         std::move(found)));
+  throw Error(
+      details_of(checkpoint_, ErrorCode::Corrupt, tensor, std::move(message), std::move(expected), std::move(found)));
 }
 
 void DialectReader::unsupported(std::string_view tensor, std::string message, std::string expected,

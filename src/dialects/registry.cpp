@@ -11,7 +11,8 @@
 namespace mq {
 namespace {
 
-constexpr std::array kDialects = {&kCompressedTensors, &kGptq, &kGptqV2, &kAwq, &kBitsAndBytes, &kTorchQuantized, &kPlain};
+constexpr std::array kDialects = {&kCompressedTensors, &kGptq,           &kGptqV2, &kAwq,
+                                  &kBitsAndBytes,      &kTorchQuantized, &kPlain};
 
 }  // namespace
 

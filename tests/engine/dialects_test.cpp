@@ -338,9 +338,7 @@ TEST_CASE("bitsandbytes: the first code of a byte is in the high half; scales ma
     CHECK(values.as<float>()[1] == 2 * 0.5626170039176941f);
     CHECK(values.as<float>()[65] == 5 * 0.5626170039176941f);
   }
-  const auto error = [&](const std::string& state) {
-    return message_of([&] { describe(file(false, state)); });
-  };
+  const auto error = [&](const std::string& state) { return message_of([&] { describe(file(false, state)); }); };
   CHECK(contains(error(R"({"quant_type":"nf4","blocksize":64,"shape":[4,64]})"), "m.weight"));
   CHECK(contains(error(R"({"quant_type":"nf4","blocksize":48,"shape":[2,64]})"), "blocks"));
   CHECK(contains(error(R"({"quant_type":"nf4","blocksize":64,"shape":[4,32]})"), "whole blocks"));

@@ -90,8 +90,7 @@ TEST_CASE("several patterns may be given, one value each, and brackets belong to
     if (text_at(step, {"action"}) == "quantize")
       quantized.push_back(text_at(step, {"name"}) + " " + text_at(step, {"to"}));
   }
-  CHECK(quantized == std::vector<std::string>{"conv3.weight int8:channel=0:sym:narrow",
-                                              "fc1.weight int4:g64:sym:full",
+  CHECK(quantized == std::vector<std::string>{"conv3.weight int8:channel=0:sym:narrow", "fc1.weight int4:g64:sym:full",
                                               "fc2.weight int8:channel=0:sym:narrow"});
 }
 
@@ -154,7 +153,8 @@ TEST_CASE("a reader that goes away is an error of writing, not a silent death") 
 TEST_CASE("schemes lists every encoding with bits per weight and who loads it") {
   const Outcome outcome = run_tool({"schemes"});
   CHECK(outcome.exit_code == 0);
-  for (const char* part : {"int8 ", "int2 ", "uint4", "fp8_e4m3", "bf16", "8.004", "4.125", "vLLM", "mq only", "nf4", "no file yet"}) {
+  for (const char* part :
+       {"int8 ", "int2 ", "uint4", "fp8_e4m3", "bf16", "8.004", "4.125", "vLLM", "mq only", "nf4", "no file yet"}) {
     CAPTURE(part);
     CHECK(contains(outcome.out, part));
   }
@@ -176,7 +176,8 @@ TEST_CASE("an encoding that no layout of files holds is refused before anything 
   const Outcome outcome = run_tool({"quantize", kCnn, (dir / "out.safetensors").string(), "--scheme", "nf4:channel"});
   CHECK(outcome.exit_code == 2);
   CHECK(is_one_error_line(outcome.err));
-  for (const char* part : {"conv", "nf4:channel", "an integer, fp8, nvfp4 or mxfp4:g32 encoding", "--dialect bitsandbytes"}) {
+  for (const char* part :
+       {"conv", "nf4:channel", "an integer, fp8, nvfp4 or mxfp4:g32 encoding", "--dialect bitsandbytes"}) {
     CAPTURE(part);
     CHECK(contains(outcome.err, part));
   }

@@ -50,14 +50,14 @@ void add_encoding(CLI::App& app, Options& options) {
   CLI::Option* scheme =
       add_value(app, kEncoding, "--scheme", "SCHEME", "the encoding (default int8); `mq-convert schemes` lists all",
                 [&](const std::string& text) { recipe.scheme = parse_spec(text); });
-  CLI::Option* bits = add_value(app, kEncoding, "--bits", "N", "short for --scheme intN", [&, scheme](const std::string& text) {
-    if (scheme->count() > 0) throw Error(ErrorCode::Usage, "--bits and --scheme exclude each other");
-    recipe.scheme = parse_spec("int" + std::to_string(parse_integer("--bits", text, 2, 8)));
-  });
-  CLI::Option* dialect =
-      add_value(app, kEncoding, "--dialect", dialect_names(),
-                "names and packing of quantized weights (default compressed_tensors)",
-                [&](const std::string& text) { recipe.dialect = parse_dialect(text); });
+  CLI::Option* bits =
+      add_value(app, kEncoding, "--bits", "N", "short for --scheme intN", [&, scheme](const std::string& text) {
+        if (scheme->count() > 0) throw Error(ErrorCode::Usage, "--bits and --scheme exclude each other");
+        recipe.scheme = parse_spec("int" + std::to_string(parse_integer("--bits", text, 2, 8)));
+      });
+  CLI::Option* dialect = add_value(app, kEncoding, "--dialect", dialect_names(),
+                                   "names and packing of quantized weights (default compressed_tensors)",
+                                   [&](const std::string& text) { recipe.dialect = parse_dialect(text); });
   add_destination(app, options, scheme, bits, dialect);
   add_value(app, kEncoding, "--if-indivisible", "error|keep|channel",
             "what to do with a weight whose rows the group size does not divide: stop, keep it, or give it one scale "
