@@ -4,6 +4,7 @@
 #include "src/dialects/bitsandbytes.hpp"
 #include "src/dialects/compressed_tensors.hpp"
 #include "src/dialects/dialect.hpp"
+#include "src/dialects/fp8_blocks.hpp"
 #include "src/dialects/gptq.hpp"
 #include "src/dialects/plain.hpp"
 #include "src/dialects/torch_quantized.hpp"
@@ -11,8 +12,8 @@
 namespace mq {
 namespace {
 
-constexpr std::array kDialects = {&kCompressedTensors, &kGptq,           &kGptqV2, &kAwq,
-                                  &kBitsAndBytes,      &kTorchQuantized, &kPlain};
+constexpr std::array kDialects = {&kCompressedTensors, &kGptq,      &kGptqV2,         &kAwq,
+                                  &kBitsAndBytes,      &kFp8Blocks, &kTorchQuantized, &kPlain};
 
 }  // namespace
 

@@ -46,6 +46,8 @@ constexpr Case kCases[] = {
     {"bitsandbytes", "nf4:g32:signed"},
     {"bitsandbytes", "fp4:g128"},
     {"bitsandbytes", "int8"},
+    {"fp8_blocks", "fp8_e4m3:b128x128"},
+    {"fp8_blocks", "fp8_e4m3:b32x64"},
 };
 
 Recipe recipe_of(const Case& c) {
@@ -294,6 +296,7 @@ TEST_CASE("what a layout cannot hold is an error of the plan") {
   CHECK(contains(error({"gptq", "int4:channel"}, {60, 64}), "multiples of 8"));
   CHECK(contains(error({"awq", "int8"}, {64, 64}), "integers of 4 bits"));
   CHECK(contains(error({"awq", "int4:g32"}, {60, 64}), "multiples of 8"));
+  CHECK(contains(error({"fp8_blocks", "fp8_e4m3"}, {64, 64}), "in blocks"));
   CHECK(contains(error({"bitsandbytes", "int4:g32"}, {64, 64}), "nf4, fp4, or int8"));
   CHECK(contains(error({"bitsandbytes", "nf4:g16"}, {64, 64}), "groups of 32"));
   CHECK(contains(error({"compressed_tensors", "nf4"}, {64, 64}), "bitsandbytes"));
@@ -344,6 +347,21 @@ TEST_CASE("bitsandbytes: the first code of a byte is in the high half; scales ma
   CHECK(contains(error(R"({"quant_type":"nf4","blocksize":64,"shape":[4,32]})"), "whole blocks"));
   CHECK(contains(error(R"({"quant_type":"nf4","blocksize":64,"shape":[4611686018427387904,4]})"), "whole blocks"));
   CHECK(error(R"({"quant_type":"nf4","blocksize":64,"shape":[4611686018427387904,64]})") != "no error");
+}
+
+TEST_CASE("FP8 in blocks: what is called the inverse of a scale multiplies") {
+  MemoryCheckpoint c;
+  c.add("m.weight", DType::Float8E4M3FN, {2, 4}, filled(8, std::uint8_t{0x38}));  // 1
+  c.add("m.weight_scale_inv", DType::Float32, {1, 2}, std::vector<float>{2, 3});
+  c.add_metadata("quantization_config", R"({"quant_method":"fp8","weight_block_size":[2,2]})");
+  const Tensor values = read_float(c, describe(c).tensors[0]);
+  const std::vector<float> expected = {2, 2, 3, 3, 2, 2, 3, 3};
+  CHECK(std::equal(expected.begin(), expected.end(), values.as<float>().begin()));
+  MemoryCheckpoint wrong;
+  wrong.add("m.weight", DType::Float8E4M3FN, {2, 4}, filled(8, std::uint8_t{0x38}));
+  wrong.add("m.weight_scale_inv", DType::Float32, {1, 1}, std::vector<float>{2});
+  wrong.add_metadata("quantization_config", R"({"quant_method":"fp8","weight_block_size":[2,2]})");
+  CHECK(contains(message_of([&] { describe(wrong); }), "m.weight_scale_inv"));
 }
 
 TEST_CASE("presets: scheme, layout and container of a program, and what it would not load") {
