@@ -145,7 +145,7 @@ class Engine {
       const std::size_t index = next++;
       if (done_[index]) continue;
       indices.push_back(index);
-      runs.push_back(std::make_unique<StepRun>(checkpoint_, plan_, plan_.steps[index], writer_));
+      runs.push_back(std::make_unique<StepRun>(checkpoint_, plan_, plan_.steps[index], writer_, options_.weigh_errors));
       tiles += runs.back()->tiles();
       state += runs.back()->held_bytes();
       bytes += plan_.steps[index].output_bytes;

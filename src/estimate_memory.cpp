@@ -60,14 +60,15 @@ Buffers buffers_of(const Plan& plan, const Step& step, const StepTiling& tiling)
   const std::int64_t band = direct ? std::min(numel, std::max(kStripNumel, grid.tile_cols)) : numel;
   const auto floats = static_cast<std::int64_t>(sizeof(float));
   const double per_weight = step.bits_per_weight / 8;
-  return {.stored = numel * std::max<std::int64_t>(tiling.item_bytes, tensor.spec ? floats : 1),
-          .values = band * floats,
-          .turned = tiling.transposed ? numel * floats : 0,
-          .blocks = tensor.spec ? numel * floats : 0,
-          // And without what is not finite, for the encoding and for its errors.
-          .decoded = !step.quantizes() ? 0 : (plan.recipe.allow_nan ? 3 : 1) * band * floats,
-          // Codes before they are packed, what they are packed into, and scales.
-          .parts = 2 * numel + 2 * static_cast<std::int64_t>(per_weight * static_cast<double>(numel))};
+  return {
+      .stored = numel * std::max<std::int64_t>(tiling.item_bytes, tensor.spec ? floats : 1),
+      .values = band * floats,
+      .turned = tiling.transposed ? numel * floats : 0,
+      .blocks = tensor.spec ? numel * floats : 0,
+      // And without what is not finite, for the encoding and for its errors; and weighed.
+      .decoded = !step.quantizes() ? 0 : ((plan.recipe.allow_nan ? 3 : 1) + (step.importance ? 1 : 0)) * band * floats,
+      // Codes before they are packed, what they are packed into, and scales.
+      .parts = 2 * numel + 2 * static_cast<std::int64_t>(per_weight * static_cast<double>(numel))};
 }
 
 // What a step holds while it runs, beyond the buffers: its state, and parts of the whole tensor, which no encoding

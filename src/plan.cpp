@@ -131,7 +131,7 @@ Plan make_plan(Source source, const Recipe& recipe, const Analysis& analysis) {
   require_sane_size(source, recipe.limits);
   if (recipe.format == kAutoFormat) throw Error(ErrorCode::Usage, "the recipe leaves the output's format open");
   Plan plan{.recipe = recipe, .source = std::move(source)};
-  plan.steps = make_steps(plan.source, recipe, analysis);
+  plan.steps = make_steps(plan.source, recipe, analysis, plan.notes);
   OutputMaker maker(plan, analysis);
   for (Step& step : plan.steps) maker.add(step);
   std::move(maker).require_unique_names();

@@ -7,6 +7,7 @@
 #include "src/float_rows.hpp"
 #include "src/json.hpp"
 #include "src/kinds.hpp"
+#include "src/plan_budget.hpp"
 #include "src/pool.hpp"
 #include "src/stored_spec.hpp"
 
@@ -54,11 +55,12 @@ class Indivisible {
 
 class StepMaker {
  public:
-  StepMaker(const Source& source, const Recipe& recipe, const Analysis& analysis)
-      : source_(source), recipe_(recipe), analysis_(analysis) {}
+  StepMaker(const Source& source, const Recipe& recipe, const Analysis& analysis, std::vector<std::string>& notes)
+      : source_(source), recipe_(recipe), analysis_(analysis), notes_(notes) {}
 
   std::vector<Step> quantize_steps() {
-    const std::vector<Decision> decisions = select(source_, recipe_);
+    std::vector<Decision> decisions = select(source_, recipe_);
+    if (recipe_.budget) notes_.push_back(choose_within_budget(decisions, source_, recipe_, analysis_));
     const std::unordered_map<std::uint64_t, std::size_t> tied = tied_names(decisions);
     std::vector<Step> steps;
     steps.reserve(decisions.size());
@@ -74,6 +76,7 @@ class StepMaker {
       } else {
         keep(step);
       }
+      step.by_scheme = decisions[i].by_scheme;
       steps.push_back(std::move(step));
     }
     indivisible_.raise();
@@ -226,6 +229,7 @@ class StepMaker {
   const Source& source_;
   const Recipe& recipe_;
   const Analysis& analysis_;
+  std::vector<std::string>& notes_;
   Indivisible indivisible_;
   Pool<SharedString> reasons_;
   Pool<Shared<QuantSpec>> specs_;
@@ -248,8 +252,9 @@ Shape encoded_shape(const Step& step, const Source& source) {
   return shape;
 }
 
-std::vector<Step> make_steps(const Source& source, const Recipe& recipe, const Analysis& analysis) {
-  StepMaker maker(source, recipe, analysis);
+std::vector<Step> make_steps(const Source& source, const Recipe& recipe, const Analysis& analysis,
+                             std::vector<std::string>& notes) {
+  StepMaker maker(source, recipe, analysis, notes);
   switch (recipe.task) {
     case Recipe::Task::Quantize:
       return maker.quantize_steps();

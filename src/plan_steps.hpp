@@ -8,9 +8,11 @@
 
 namespace mq {
 
-// One step per tensor of the source, without outputs yet.
-// Throws: Usage (sizes that do not divide, combinations that the dialect does not hold).
-std::vector<Step> make_steps(const Source& source, const Recipe& recipe, const Analysis& analysis);
+// One step per tensor of the source, without outputs yet. What a reader should know of a choice within a budget is
+// added to notes.
+// Throws: Usage (sizes that do not divide, combinations that the dialect does not hold, budgets that cannot be kept).
+std::vector<Step> make_steps(const Source& source, const Recipe& recipe, const Analysis& analysis,
+                             std::vector<std::string>& notes);
 
 // The shape of the step's tensor as its encoding sees it: after the transforms.
 Shape encoded_shape(const Step& step, const Source& source);

@@ -37,11 +37,28 @@ constexpr std::array<std::string_view, 3> kIfIndivisible = {"error", "keep", "ch
 constexpr std::array<std::string_view, 1> kSourceShards = {"source"};
 constexpr std::array<std::string_view, 2> kDigests = {"xxh3-128", "sha256"};
 constexpr std::array<std::string_view, 5> kRuleKeys = {"pattern", "spec", "optional", "scale_dtype", "if_indivisible"};
+constexpr std::string_view kNoBudget = "none";
 constexpr std::array<std::string_view, 3> kInputKeys = {"root", "strip_prefixes", "renames"};
 constexpr std::array<std::string_view, 2> kRenameKeys = {"from", "to"};
 
 json::Value strings(const std::vector<std::string>& list) {
   return json::Array(list.begin(), list.end());
+}
+
+json::Value texts(const std::vector<QuantSpec>& specs) {
+  json::Array list;
+  for (const QuantSpec& spec : specs) list.emplace_back(to_string(spec));
+  return list;
+}
+
+void read_budget(const RecipeCursor& at, Recipe& recipe) {
+  recipe.budget = at.parsed(
+      [](const std::string& text) { return text == kNoBudget ? std::nullopt : std::optional(parse_budget(text)); });
+}
+
+void read_candidates(const RecipeCursor& at, Recipe& recipe) {
+  recipe.candidates.clear();
+  for (const RecipeCursor& item : at.items()) recipe.candidates.push_back(item.parsed(parse_candidate));
 }
 
 json::Value dtype_or(const std::optional<DType>& dtype, const char* otherwise) {
@@ -153,6 +170,11 @@ constexpr std::array kKeys = {
           recipe.scheme = at.parsed([](const std::string& text) { return parse_spec(text); });
         },
         [](const Recipe& recipe) { return json::Value(to_string(recipe.scheme)); }},
+    Key{"budget", kQuantize, read_budget,
+        [](const Recipe& recipe) {
+          return json::Value(recipe.budget ? to_string(*recipe.budget) : std::string(kNoBudget));
+        }},
+    Key{"candidates", kQuantize, read_candidates, [](const Recipe& recipe) { return texts(recipe.candidates); }},
     Key{"effort", kQuantize, [](const RecipeCursor& at, Recipe& recipe) { recipe.effort = one_of(at, kEfforts); },
         [](const Recipe& recipe) { return json::Value(to_string(recipe.effort)); }},
     Key{"objective", kQuantize,

@@ -6,16 +6,13 @@
 
 #include "mq/destination.hpp"
 #include "src/dialects/dialect.hpp"
+#include "src/fused_sets.hpp"
 #include "src/kinds.hpp"
 #include "src/nearest.hpp"
 #include "src/stored_spec.hpp"
 
 namespace mq {
 namespace {
-
-// vLLM fuses these projections into one.
-constexpr std::array<std::string_view, 5> kFusedSuffixes = {".q_proj.weight", ".k_proj.weight", ".v_proj.weight",
-                                                            ".gate_proj.weight", ".up_proj.weight"};
 
 // A row per program.
 struct Runtime {
@@ -110,15 +107,6 @@ LoadedWeight loaded(const Plan& plan, const Step& step) {
 }
 
 }  // namespace
-
-std::string fused_set_of(std::string_view name) {
-  for (const std::string_view suffix : kFusedSuffixes) {
-    if (!name.ends_with(suffix)) continue;
-    const bool attention = suffix != ".gate_proj.weight" && suffix != ".up_proj.weight";
-    return std::string(name.substr(0, name.size() - suffix.size())) + (attention ? ":qkv" : ":gate_up");
-  }
-  return {};
-}
 
 std::optional<std::string> disagreeing_set(const Plan& plan) {
   FusedSets sets;

@@ -11,11 +11,7 @@
 
 namespace mq {
 
-// Weights that runtimes fuse into one, and which therefore need one encoding: "PREFIX:qkv" for the projections of
-// attention, "PREFIX:gate_up" for those of a gated MLP; empty for others.
-std::string fused_set_of(std::string_view name);
-
-// The weights of which sets differ in their encoding: nothing if all agree; else the name of one set.
+// The first set of weights that runtimes join (src/fused_sets.hpp) and that differ in their encoding, if there is one.
 std::optional<std::string> disagreeing_set(const Plan& plan);
 
 // Throws: Usage, naming the weights (20 at most) and what the runtime asks.

@@ -69,7 +69,7 @@ struct Shares {
 // What happens to a tensor that no pattern decides.
 Decision default_decision(const LogicalTensor& tensor, TensorKind kind, const Recipe& recipe, Shares& shares) {
   Decision decision{.kind = kind};
-  if (recipe.scheme.codec == "float_cast" && is_readable_float(tensor.info.dtype)) {
+  if (recipe.scheme.codec == "float_cast" && !recipe.budget && is_readable_float(tensor.info.dtype)) {
     decision.spec = shares.scheme;
     decision.reason = shares.reasons.share("cast");
     return decision;
@@ -85,6 +85,7 @@ Decision default_decision(const LogicalTensor& tensor, TensorKind kind, const Re
         decision.reason = shares.reasons.share("kept: below " + std::to_string(recipe.min_numel) + " elements");
       } else {
         decision.spec = shares.scheme;
+        decision.by_scheme = true;
         decision.reason = shares.reasons.share(to_string(kind));
       }
       break;
@@ -151,6 +152,7 @@ std::vector<Decision> select(const Source& source, const Recipe& recipe) {
       decision.reason = shares.reasons.share((decision.spec ? "--rule " : "kept: --rule ") + ruled->pattern.text());
     } else if (included) {
       decision.spec = shares.scheme;
+      decision.by_scheme = true;
       decision.reason = shares.reasons.share("--include " + included->pattern.text());
     } else if (!only.empty() && !wanted) {
       decision.reason = shares.reasons.share("kept: not in --only");
@@ -161,6 +163,7 @@ std::vector<Decision> select(const Source& source, const Recipe& recipe) {
       decision.reason = shares.reasons.share("kept: " + std::string(to_string(tensor.info.dtype)) + " (although " +
                                              decision.reason + ")");
       decision.spec.reset();
+      decision.by_scheme = false;
     }
     const Rule* rule = ruled && !excluded ? ruled->rule : nullptr;
     decision.scale_dtype = rule && rule->scale_dtype ? rule->scale_dtype : recipe.scale_dtype;

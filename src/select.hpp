@@ -12,6 +12,7 @@ namespace mq {
 struct Decision {
   TensorKind kind = TensorKind::Unknown;
   Shared<QuantSpec> spec;  // null: keep
+  bool by_scheme = false;  // nothing but the scheme decided for the encoding
   SharedString reason;
   // Of the rule that decided, else of the recipe.
   std::optional<DType> scale_dtype;

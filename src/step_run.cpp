@@ -1,10 +1,12 @@
 #include "src/step_run.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace mq {
 
-StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& step, CheckpointWriter& writer)
+StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& step, CheckpointWriter& writer,
+                 bool weigh_errors)
     : checkpoint_(checkpoint),
       plan_(plan),
       step_(step),
@@ -18,6 +20,9 @@ StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& ste
     grid_ = tiling.grid;
     copied_item_bytes_ = tiling.item_bytes;
     if (step.action == Step::Action::Encode) prepare_encode(std::move(tiling));
+  }
+  if (weigh_errors && step.importance) {
+    for (const float weight : *step.importance) column_factors_.push_back(std::sqrt(weight));
   }
   tiles_left_ = grid_.count();
   digests_.resize(static_cast<std::size_t>(grid_.count()));

@@ -24,6 +24,7 @@ struct WorkerScratch {
   std::vector<float> values;
   std::vector<float> decoded;
   std::vector<float> finite;  // the values, where some are not
+  std::vector<float> weighed;
   std::vector<std::vector<std::byte>> parts;
   std::vector<std::span<std::byte>> spans;  // where the tile's parts go
   std::vector<std::byte> stored;            // a part as it is stored
@@ -32,7 +33,8 @@ struct WorkerScratch {
 class StepRun {
  public:
   // Reads what belongs to the whole tensor (scales of a quantized source).
-  StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& step, CheckpointWriter& writer);
+  StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& step, CheckpointWriter& writer,
+          bool weigh_errors = false);
 
   const Step& step() const noexcept { return step_; }
   std::int64_t tiles() const noexcept { return grid_.count(); }
@@ -89,6 +91,7 @@ class StepRun {
   std::vector<StoredOutput> outputs_;          // in the order of step_.outputs
   std::vector<PartLayout> layouts_;            // of outputs that hold a part
   std::vector<std::vector<std::byte>> whole_;  // of parts that are not tiled, and of small ones: held and written once
+  std::vector<float> column_factors_;          // of values before errors are measured: roots of the weights; or none
   std::atomic<std::int64_t> tiles_left_ = 0;
   std::unique_ptr<CodecState> state_;
 

@@ -20,6 +20,20 @@ float* sized(std::vector<float>& buffer, std::int64_t numel) {
   return buffer.data();
 }
 
+// Multiplies the columns of y in place, and of x into the buffer, by the factors of all columns of the matrix.
+const float* multiply_columns(const float* x, float* y, const Tile& tile, std::span<const float> factors,
+                              std::vector<float>& buffer) {
+  float* out = sized(buffer, tile.rows * tile.cols);
+  const float* const factor = factors.data() + tile.col;
+  for (std::int64_t r = 0; r < tile.rows; ++r, x += tile.cols, y += tile.cols, out += tile.cols) {
+    for (std::int64_t c = 0; c < tile.cols; ++c) {
+      out[c] = x[c] * factor[c];
+      y[c] *= factor[c];
+    }
+  }
+  return buffer.data();
+}
+
 }  // namespace
 
 Tile StepRun::seen(const Tile& stored) const noexcept {
@@ -145,7 +159,7 @@ void StepRun::encode_band(const Tile& band, const Tile& tile, const float* x, Wo
   const bool whole_rows = band.cols == request_.layout.matrix.cols;
   // What is not finite has no part in errors: found out below.
   const bool measured = step_.quantizes() && whole_rows && !request_.allow_nonfinite && codec.measures != nullptr &&
-                        codec.measures(request_);
+                        codec.measures(request_) && column_factors_.empty();
   count(codec.encode(*state_, band, x, spans, measured ? &error : nullptr));
   if (measured || !step_.quantizes()) return;
 
@@ -158,6 +172,7 @@ void StepRun::encode_band(const Tile& band, const Tile& tile, const float* x, Wo
   if (request_.allow_nonfinite) {
     x = exclude_nonfinite(x, decoded, band.rows * band.cols, scratch.finite, excluded);
   }
+  if (!column_factors_.empty()) x = multiply_columns(x, decoded, band, column_factors_, scratch.weighed);
   for (std::int64_t r = 0; r < band.rows; ++r) {
     error.add(measure(x + r * band.cols, decoded + r * band.cols, 1, band.cols));
   }

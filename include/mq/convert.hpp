@@ -43,6 +43,8 @@ struct ConvertOptions {
   // Of a writer that is resumed: after so many bytes of output, or ten seconds, what was written is made durable and
   // noted.
   std::int64_t journal_bytes = std::int64_t{1} << 30;
+  // Whether the squares in StepReport::error are weighed with Step::importance, where a step has it.
+  bool weigh_errors = false;
 };
 
 struct Report {
@@ -73,6 +75,16 @@ std::string quantization_metadata(const Plan& plan, const Report& report);
 // Reads the range of every float tensor.
 // Throws: Numeric on NaN or infinity, Io, Corrupt.
 Analysis analyse(const Checkpoint& checkpoint, const Source& source, Executor& executor);
+
+// Encodes every tensor that recipe.budget decides about in each candidate, and says what it costs and loses, for
+// Analysis::rates. Errors are weighed with analysis.importance if that is the recipe's objective. Takes one conversion
+// for each candidate, without writing. progress: as in ConvertOptions, once through for each candidate.
+// Throws: as make_plan() and convert(); candidates that no tensor's rows are divided by are no error.
+Rates measure_rates(const Checkpoint& checkpoint, const Source& source, const Recipe& recipe, const Analysis& analysis,
+                    Executor& executor, const std::function<bool(const Progress&)>& progress = {});
+
+// The plans that measure_rates() runs, one for each candidate: for estimates of what it takes.
+std::vector<Recipe> measuring_recipes(const Recipe& recipe);
 
 // Reads what each input column of the weights matters, for Objective::Importance: a float tensor for each weight, as
 // long as the weight has columns. It is called like the weight, or like the weight or its layer with ".in_sq_mean"

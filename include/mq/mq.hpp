@@ -2,6 +2,7 @@
 #pragma once
 
 #include "mq/audit.hpp"
+#include "mq/budget.hpp"
 #include "mq/checkpoint.hpp"
 #include "mq/compare.hpp"
 #include "mq/contents.hpp"

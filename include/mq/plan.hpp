@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mq/budget.hpp"
 #include "mq/checkpoint.hpp"
 #include "mq/observer.hpp"
 #include "mq/quant_spec.hpp"
@@ -47,6 +48,7 @@ struct Analysis {
   std::map<std::string, Range> ranges;  // of all values; saves per-tensor specs a pass
   // Mean square of each input column (or any other weight of its errors), for Objective::Importance.
   std::map<std::string, std::shared_ptr<const std::vector<float>>> importance;
+  Rates rates;  // of the candidates, for Recipe::budget
 
   bool operator==(const Analysis&) const = default;
 };
@@ -62,6 +64,7 @@ struct Step {
   InlineVector<Transform, 8> transforms;
   Action action = Action::Copy;
   TensorKind kind = TensorKind::Unknown;
+  bool by_scheme = false;        // nothing but the recipe's scheme, or its budget, decided for the encoding
   SharedString reason;           // "linear", "kept: norm", "tied to model.embed_tokens.weight"
   Shared<QuantSpec> spec;        // Encode: the encoding with its scale_dtype; else null
   bool repacks = false;          // Encode: codes and scales are those of the input, stored in another way
@@ -94,8 +97,8 @@ struct Plan {
 
 // Throws: Usage naming the tensor or pattern: a pattern that matches nothing, group sizes that do not divide (all such
 // tensors at once, with sizes that fit), unknown tensors above 5 % of all bytes, a combination that no dialect holds,
-// output names that collide, a format that is not chosen. Limit: tensors that claim far more bytes than the files that
-// hold them, names too long.
+// output names that collide, a format that is not chosen, a budget that no choice keeps to, or that the analysis has
+// not measured. Limit: tensors that claim far more bytes than the files that hold them, names too long.
 Plan make_plan(Source source, const Recipe& recipe, const Analysis& analysis = {});
 
 }  // namespace mq

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "mq/budget.hpp"
 #include "mq/dtype.hpp"
 #include "mq/limits.hpp"
 #include "mq/quant_spec.hpp"
@@ -55,6 +56,10 @@ struct Recipe {
   InputNames input = {};
 
   QuantSpec scheme;  // for what the rules do not decide
+  // Instead of one scheme: the best choice among candidates (see measure_rates()). Without candidates, those of the
+  // dialect.
+  std::optional<Budget> budget;
+  std::vector<QuantSpec> candidates;
   // For all that is quantized, as far as its encoding has a search (Step::effort says).
   Effort effort = Effort::Search;
   Objective objective = Objective::SquaredError;

@@ -182,12 +182,17 @@ std::vector<std::string> loads_in(const QuantSpec& spec) {
 
 }  // namespace
 
+constexpr std::array<std::string_view, 7> kCandidates = {"int2:g64",  "int3:g128", "int4:g128", "int4:g32",
+                                                         "int5:g128", "int6:g128", "int8"};
+
 const Dialect kCompressedTensors = {.name = "compressed_tensors",
                                     .scale_dtype = scale_dtype,
                                     .form = form,
                                     .outputs = outputs,
                                     .config = make_config,
                                     .loads_in = loads_in,
-                                    .recognise = compressed_tensors::recognise};
+                                    .recognise = compressed_tensors::recognise,
+                                    .candidates = kCandidates,
+                                    .joins_sets = true};
 
 }  // namespace mq

@@ -57,6 +57,11 @@ struct Dialect {
   // takes. config is the quantization config found with the checkpoint, or null. Empty optional: not this dialect.
   // Throws: Corrupt if tensors and config contradict each other.
   std::optional<std::vector<LogicalTensor>> (*recognise)(const Checkpoint& checkpoint, const json::Value& config);
+
+  // The encodings that a budget chooses among if nothing is said, as text.
+  std::span<const std::string_view> candidates = {};
+  // Whether its runtimes join weights (src/fused_sets.hpp), which then must have one encoding.
+  bool joins_sets = false;
 };
 
 std::span<const Dialect* const> all_dialects() noexcept;

@@ -135,7 +135,8 @@ const Dialect kGptq = {.name = "gptq",
                        .config = make_config,
                        .loads_in = loads_in,
                        .config_file = "quantize_config.json",
-                       .recognise = gptq::recognise};
+                       .recognise = gptq::recognise,
+                       .joins_sets = true};
 
 // Both versions are recognised by the first.
 const Dialect kGptqV2 = {.name = "gptq_v2",
@@ -145,6 +146,7 @@ const Dialect kGptqV2 = {.name = "gptq_v2",
                          .config = make_config_v2,
                          .loads_in = loads_in_v2,
                          .config_file = "quantize_config.json",
-                         .recognise = recognise_none};
+                         .recognise = recognise_none,
+                         .joins_sets = true};
 
 }  // namespace mq

@@ -67,6 +67,9 @@ Recipe random_recipe(Random& random) {
   if (recipe.task == Recipe::Task::Dequantize) recipe.dtype = random_type(random);
   if (recipe.task != Recipe::Task::Quantize) return recipe;
   recipe.scheme = random_spec(random);
+  if (random.flip()) recipe.budget = parse_budget(random.one_of<const char*>({"4.5bpw", "123456789B", "20.25dB"}));
+  while (random.flip())
+    recipe.candidates.push_back(parse_spec(random.one_of<const char*>({"int4:g32", "int8", "int2:g64"})));
   recipe.only = random_patterns(random);
   recipe.include = random_patterns(random);
   recipe.exclude = random_patterns(random);

@@ -45,6 +45,46 @@ void add_selection(CLI::App& app, Options& options) {
            recipe.allow_nan);
 }
 
+// One budget instead of one scheme.
+void add_budget(CLI::App& app, Options& options, const CLI::Option* scheme) {
+  Recipe& recipe = options.recipe;
+  const auto set = [&recipe, scheme](const char* option, Budget budget) {
+    if (scheme->count() > 0) throw Error(ErrorCode::Usage, std::string(option) + " and --scheme exclude each other");
+    recipe.budget = budget;
+  };
+  CLI::Option* bits = add_value(
+      app, kEncoding, "--target-bpw", "BITS",
+      "instead of one scheme, for each tensor the one of the --candidates with which all of them together take so many "
+      "bits per weight, scales included, and lose the least",
+      [set](const std::string& text) { set("--target-bpw", parse_budget(text + "bpw")); });
+  CLI::Option* size =
+      add_value(app, kEncoding, "--target-size", "SIZE", "the same for the bytes of all tensors of OUT, as in 4.5GB",
+                [set](const std::string& text) {
+                  set("--target-size", {Budget::Kind::Bytes, static_cast<double>(parse_bytes("--target-size", text))});
+                });
+  CLI::Option* sqnr = add_value(app, kEncoding, "--target-sqnr", "DB",
+                                "the smallest choice with at least this signal-to-noise ratio over all of them",
+                                [set](const std::string& text) {
+                                  set("--target-sqnr", {Budget::Kind::Sqnr, parse_decibels("--target-sqnr", text)});
+                                });
+  bits->excludes(size)->excludes(sqnr);
+  size->excludes(sqnr);
+  add_value(app, kEncoding, "--candidates", "SCHEME,...",
+            "what a target chooses from (default: a row of widths that the layout holds)",
+            [&recipe](const std::string& text) {
+              recipe.candidates.clear();
+              for (std::size_t begin = 0; begin <= text.size();) {
+                const std::size_t comma = std::min(text.find(',', begin), text.size());
+                recipe.candidates.push_back(parse_candidate(std::string_view(text).substr(begin, comma - begin)));
+                begin = comma + 1;
+              }
+            });
+  add_flag(
+      app, kEncoding, "--measure",
+      "encode the tensors in every candidate and show what each costs and loses; with --dry-run nothing is written",
+      options.measure);
+}
+
 void add_encoding(CLI::App& app, Options& options) {
   Recipe& recipe = options.recipe;
   CLI::Option* scheme =
@@ -59,6 +99,7 @@ void add_encoding(CLI::App& app, Options& options) {
                                    "names and packing of quantized weights (default compressed_tensors)",
                                    [&](const std::string& text) { recipe.dialect = parse_dialect(text); });
   add_destination(app, options, scheme, bits, dialect);
+  add_budget(app, options, scheme);
   add_value(app, kEncoding, "--if-indivisible", "error|keep|channel",
             "what to do with a weight whose rows the group size does not divide: stop, keep it, or give it one scale "
             "per channel (default error)",

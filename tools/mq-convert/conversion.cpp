@@ -3,8 +3,40 @@
 #include <algorithm>
 
 #include "mq/estimate.hpp"
+#include "tools/mq-convert/cancel.hpp"
+#include "tools/mq-convert/progress.hpp"
 
 namespace mq::tool {
+
+namespace {
+
+// As many threads as keep a bound below the limit, at least one.
+int fitting_threads(const MemoryBound& bound, std::int64_t most_bytes, int threads) {
+  const std::int64_t fitting = (most_bytes - bound.at(0)) / bound.thread_bytes;
+  return static_cast<int>(std::clamp<std::int64_t>(fitting, 1, threads));
+}
+
+std::int64_t limit_of(const MemoryBound& bound, std::optional<std::int64_t> limit_bytes) {
+  return limit_bytes ? *limit_bytes : kDefaultMemoryBytes + bound.listing_bytes;
+}
+
+Rates measure(const Checkpoint& input, const Source& source, const mq::Recipe& recipe, const Analysis& analysis,
+              const Options& options) {
+  int threads = options.threads;
+  for (const mq::Recipe& one : measuring_recipes(recipe)) {
+    const MemoryBound bound = memory_bound(make_plan(source, one, analysis));
+    threads = fitting_threads(bound, limit_of(bound, options.max_memory), threads);
+  }
+  const std::unique_ptr<Executor> pool = make_thread_executor(threads);
+  CancellableExecutor executor(*pool);
+  ProgressLine line(!options.json && !options.log_json);
+  return measure_rates(input, source, recipe, analysis, executor, [&](const Progress& progress) {
+    line.show(progress);
+    return stop_signal() == 0;
+  });
+}
+
+}  // namespace
 
 Conversion plan_conversion(const Options& options) {
   Conversion conversion{.input = open_checkpoint(options.in, options.open)};
@@ -28,6 +60,10 @@ Conversion plan_conversion(const Options& options) {
     }
     add_importance(analysis, *open_checkpoint(options.importance));
   }
+  if (recipe.budget || options.measure) {
+    conversion.rates = measure(*conversion.input, source, recipe, analysis, options);
+    analysis.rates = conversion.rates;
+  }
   conversion.plan = make_plan(std::move(source), recipe, analysis);
   conversion.cost = cost_of(conversion.plan, target, options.threads);
   return conversion;
@@ -35,11 +71,8 @@ Conversion plan_conversion(const Options& options) {
 
 void keep_to_memory(Conversion& conversion, std::optional<std::int64_t> limit_bytes) {
   Cost& cost = conversion.cost;
-  const std::int64_t most_bytes = limit_bytes ? *limit_bytes : kDefaultMemoryBytes + cost.memory.listing_bytes;
-  if (cost.memory_bytes() > most_bytes) {
-    const std::int64_t fitting = (most_bytes - cost.memory.at(0)) / cost.memory.thread_bytes;
-    cost.threads = static_cast<int>(std::clamp<std::int64_t>(fitting, 1, cost.threads));
-  }
+  const std::int64_t most_bytes = limit_of(cost.memory, limit_bytes);
+  cost.threads = fitting_threads(cost.memory, most_bytes, cost.threads);
   if (cost.memory_bytes() <= most_bytes) return;
   const auto largest = std::ranges::max_element(conversion.plan.steps, {}, &Step::state_bytes);
   const bool named = largest != conversion.plan.steps.end() && largest->state_bytes > 0;

@@ -19,10 +19,12 @@ struct Conversion {
   std::unique_ptr<CheckpointWriter> writer;  // creates nothing before it begins; null without an OUT
   Plan plan;
   Cost cost;
+  Rates rates;  // if a budget asked for them, or --measure
 };
 
-// Opens the input and makes the plan of options.recipe, whose format becomes that of the target.
-// Throws: as open_checkpoint(), choose_target(), create_checkpoint() and make_plan().
+// Opens the input, measures the candidates if need be, and makes the plan of options.recipe, whose format becomes that
+// of the target.
+// Throws: as open_checkpoint(), choose_target(), create_checkpoint(), measure_rates() and make_plan().
 Conversion plan_conversion(const Options& options);
 
 // What a conversion may take if nothing is said, beside its lists (MemoryBound::listing_bytes).

@@ -36,6 +36,7 @@ int run_conversion(const Options& options, Console& console) {
   const Plan& plan = conversion.plan;
   console.show("input", InputSummary{*conversion.input});
   console.show("plan", PlanView{plan, conversion.cost.file_bytes});
+  if (!conversion.rates.tensors.empty()) console.show("candidates", RatesView{plan, conversion.rates});
   log.emit("plan", plan_event(conversion));
   for (const std::string& note : plan.notes) log.warning(note);
   Workers workers(conversion.cost.threads);

@@ -54,6 +54,12 @@ struct PlanView {
   std::int64_t file_bytes = 0;  // of the output's files without the report, whose size depends on the data
 };
 
+// What each tensor would cost and lose in each candidate, and which one it gets.
+struct RatesView {
+  const Plan& plan;
+  const Rates& rates;
+};
+
 struct Result {
   const Plan& plan;
   const Report& report;
@@ -71,6 +77,9 @@ json::Value to_json(const InputSummary& input);
 
 std::string to_text(const PlanView& view, const Style& style);
 json::Value to_json(const PlanView& view);
+
+std::string to_text(const RatesView& view, const Style& style);
+json::Value to_json(const RatesView& view);
 
 std::string to_text(const Cost& cost, const Style& style);
 json::Value to_json(const Cost& cost);
