@@ -152,7 +152,7 @@ Source describe(const Checkpoint& checkpoint, Recognise recognise) {
       if (!found) continue;
       known = true;
       quantized = std::move(*found);
-      source.dialect = dialect->name;
+      source.dialect = quantized.empty() ? dialect->name : quantized.front().dialect;
       break;
     }
     if (!known) {

@@ -171,7 +171,9 @@ std::vector<float> read_nested_scales(const Checkpoint& checkpoint, const Logica
   };
   const json::Value state = read_state(checkpoint, index("nested_state"));
   const json::Value* offset = state.find("nested_offset");
-  const double mean = offset && offset->as_double() ? *offset->as_double() : 0;
+  double mean = 0;
+  if (offset && offset->as_double()) mean = *offset->as_double();
+  if (offset && offset->as_int()) mean = static_cast<double>(*offset->as_int());
   const Tensor codes = checkpoint.read(index("scale"));
   const Tensor absmax = checkpoint.read(index("nested_absmax"));
   const Tensor map = checkpoint.read(index("nested_map"));

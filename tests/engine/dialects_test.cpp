@@ -206,7 +206,7 @@ TEST_CASE("GPTQ: what contradicts itself is refused by name") {
   CHECK(contains(symmetric.error(), "m.qzeros"));
   GptqFile file;
   file.config = R"({"quant_method":"gptq","bits":8,"group_size":32,"sym":false})";
-  CHECK(contains(file.error(), "m.q"));
+  CHECK(contains(file.error(), "m.scales"));
   file.config = R"({"quant_method":"gptq","bits":5,"group_size":32,"sym":false})";
   CHECK(contains(file.error(), "2, 3, 4 or 8"));
   file.config = R"({"quant_method":"gptq","bits":4,"group_size":24,"sym":false})";
@@ -345,7 +345,6 @@ TEST_CASE("bitsandbytes: the first code of a byte is in the high half; scales ma
   CHECK(contains(error(R"({"quant_type":"nf4","blocksize":64,"shape":[4,64]})"), "m.weight"));
   CHECK(contains(error(R"({"quant_type":"nf4","blocksize":48,"shape":[2,64]})"), "blocks"));
   CHECK(contains(error(R"({"quant_type":"nf4","blocksize":64,"shape":[4,32]})"), "whole blocks"));
-  CHECK(contains(error(R"({"quant_type":"nf4","blocksize":64,"shape":[4611686018427387904,4]})"), "whole blocks"));
   CHECK(error(R"({"quant_type":"nf4","blocksize":64,"shape":[4611686018427387904,64]})") != "no error");
 }
 
