@@ -8,6 +8,7 @@
 #include "mq/contents.hpp"
 #include "mq/convert.hpp"
 #include "mq/cpu.hpp"
+#include "mq/destination.hpp"
 #include "mq/dtype.hpp"
 #include "mq/error.hpp"
 #include "mq/estimate.hpp"

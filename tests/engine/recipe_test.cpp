@@ -56,8 +56,8 @@ IfIndivisible random_choice(Random& random) {
 
 Recipe random_recipe(Random& random) {
   Recipe recipe;
-  recipe.task =
-      random.one_of({Recipe::Task::Quantize, Recipe::Task::Quantize, Recipe::Task::Dequantize, Recipe::Task::Copy});
+  recipe.task = random.one_of({Recipe::Task::Quantize, Recipe::Task::Quantize, Recipe::Task::Dequantize,
+                               Recipe::Task::Copy, Recipe::Task::Repack});
   recipe.input.root = random.one_of<const char*>({"", ".", "model.ema"});
   if (random.flip()) recipe.input.strip_prefixes = {"module.", "_orig_mod."};
   if (random.flip()) recipe.input.renames = {{"a.", "b."}, {"x", ""}};
