@@ -95,7 +95,7 @@ std::vector<StoredValue> read_gguf_values(const std::filesystem::path& path, con
   const io::File file = io::File::open(path);
   std::vector<StoredValue> values;
   for (GgufExtent& extent : read_gguf_header(file, limits).extents) {
-    StoredValue& value = values.emplace_back(std::move(extent.key), extent.type);
+    StoredValue& value = values.emplace_back(StoredValue{.key = std::move(extent.key), .type = extent.type});
     value.bytes.resize(static_cast<std::size_t>(extent.end - extent.begin));
     file.read(extent.begin, std::as_writable_bytes(std::span(value.bytes)));
   }

@@ -120,12 +120,15 @@ TEST_CASE("mix: heads that share keys, eight experts and 80 blocks have rules of
 TEST_CASE("mix: blocks that do not divide a row give way to smaller ones, then to float16, and say so") {
   const GgufModel model{.architecture = "llama", .blocks = 1, .heads = 4, .kv_heads = 4};
   const Tensors narrow = llama(1, false, 96, 80);
-  const std::pair<const char*, DType> kInstead[] = {{"q2_k", DType::Q4_0},   {"q3_k_s", DType::Q4_0},
-                                                    {"q4_k_s", DType::Q5_0}, {"q5_k_s", DType::Q5_1},
-                                                    {"q6_k", DType::Q8_0},   {"iq4_xs", DType::IQ4_NL}};
-  for (const auto& [mix, instead] : kInstead) {
+  const struct {
+    const char* mix;
+    DType instead;
+  } cases[] = {{"q2_k", DType::Q4_0},   {"q3_k_s", DType::Q4_0}, {"q4_k_s", DType::Q5_0},
+               {"q5_k_s", DType::Q5_1}, {"q6_k", DType::Q8_0},   {"iq4_xs", DType::IQ4_NL}};
+  for (const auto& c : cases) {
+    const char* const mix = c.mix;
     CAPTURE(mix);
-    CHECK(type_in(mix, model, narrow, "blk.0.ffn_up.weight") == instead);
+    CHECK(type_in(mix, model, narrow, "blk.0.ffn_up.weight") == c.instead);
     CHECK(type_in(mix, model, narrow, "output.weight") == DType::Q8_0);
     CHECK(type_in(mix, model, narrow, "blk.0.ffn_down.weight") == DType::Float16);
   }
