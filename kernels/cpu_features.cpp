@@ -2,6 +2,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace mq::kernels {
@@ -42,19 +44,30 @@ std::uint32_t detect_cpu_features() noexcept {
   if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return found;
   if (bit(ebx, 5)) found |= kAvx2;
   if (bit(ebx, 3) && bit(ebx, 8)) found |= kBmi;
+  const bool has_avx512_vnni = bit(ecx, 11);
+  std::uint32_t eax1 = 0, ebx1 = 0, ecx1 = 0, edx1 = 0;
+  if (eax >= 1 && __get_cpuid_count(7, 1, &eax1, &ebx1, &ecx1, &edx1) != 0 && bit(eax1, 4)) found |= kAvxVnni;
   if ((saved & kZmmState) != kZmmState || !bit(ebx, 16)) return found;
   found |= kAvx512f;
   if (bit(ebx, 17)) found |= kAvx512dq;
   if (bit(ebx, 30)) found |= kAvx512bw;
   if (bit(ebx, 31)) found |= kAvx512vl;
+  if (has_avx512_vnni) found |= kAvx512Vnni;
   return found;
 }
 
 #elif defined(__aarch64__)
 
-// Part of the architecture's baseline.
+// Neon is part of the architecture's baseline.
 std::uint32_t detect_cpu_features() noexcept {
-  return kNeon;
+  std::uint32_t found = kNeon;
+#if defined(__linux__)
+  constexpr unsigned long kHasDotprod = 1ul << 20;  // HWCAP_ASIMDDP
+  if ((getauxval(AT_HWCAP) & kHasDotprod) != 0) found |= kNeonDotprod;
+#elif defined(__APPLE__)
+  found |= kNeonDotprod;
+#endif
+  return found;
 }
 
 #else

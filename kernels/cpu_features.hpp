@@ -16,6 +16,9 @@ enum CpuFeature : std::uint32_t {
   kAvx512dq = 1u << 7,
   kNeon = 1u << 8,
   kFma = 1u << 9,
+  kAvx512Vnni = 1u << 10,
+  kAvxVnni = 1u << 11,
+  kNeonDotprod = 1u << 12,
 };
 
 // Asked of the CPU once per call; 0 on an architecture without optional features worth knowing.

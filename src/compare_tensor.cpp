@@ -148,8 +148,9 @@ ChannelError compare_floats(const Checkpoint& original, const LogicalTensor& a, 
   const View view = make_view(a, b, kind);
   const MatrixReader reader_a(original, view.a, view.transposed);
   const MatrixReader reader_b(other, view.b, view.transposed);
-  const bool flipped = view.transposed != a.transposed || view.transposed != b.transposed;
-  const TileGrid grid = make_reading_grid(reader_a.shape(), flipped);
+  const bool strips =
+      view.transposed != a.transposed || view.transposed != b.transposed || stores_strips(a) || stores_strips(b);
+  const TileGrid grid = make_reading_grid(reader_a.shape(), strips);
   Sum sum(view);
   std::vector<TileErrors> window(static_cast<std::size_t>(2 * executor.concurrency()));
   const auto width = static_cast<std::int64_t>(window.size());

@@ -41,6 +41,16 @@ void divide_by_count(const Checkpoint& statistics, const std::string& name, std:
   for (float& sum : sums) sum /= counts[0];
 }
 
+[[noreturn]] void refuse(const Checkpoint& statistics, const TensorInfo& info, const char* what, const char* expected,
+                         std::string found) {
+  throw Error({.code = ErrorCode::Usage,
+               .message = what,
+               .file = statistics.path().string(),
+               .tensor = info.name,
+               .expected = expected,
+               .found = std::move(found)});
+}
+
 }  // namespace
 
 void add_importance(Analysis& analysis, const Checkpoint& statistics) {
@@ -50,17 +60,27 @@ void add_importance(Analysis& analysis, const Checkpoint& statistics) {
     std::string weight = weight_of(info.name);
     if (weight.empty()) continue;
     if (!is_readable_float(info.dtype)) {
-      throw Error({.code = ErrorCode::Usage,
-                   .message = "is no importance",
-                   .file = statistics.path().string(),
-                   .tensor = info.name,
-                   .expected = "a float type",
-                   .found = std::string(to_string(info.dtype))});
+      refuse(statistics, info, "is no importance", "a float type", std::string(to_string(info.dtype)));
     }
     std::vector<float> values = read_floats(statistics, i);
     if (info.name.ends_with(".in_sum2")) divide_by_count(statistics, info.name, values);
     analysis.importance.insert_or_assign(std::move(weight),
                                          std::make_shared<const std::vector<float>>(std::move(values)));
+  }
+}
+
+void add_sensitivity(Analysis& analysis, const Checkpoint& statistics) {
+  constexpr const char* kWhat = "is no sensitivity";
+  const std::span<const TensorInfo> tensors = statistics.tensors();
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const TensorInfo& info = tensors[i];
+    if (!is_readable_float(info.dtype) || info.numel() != 1) {
+      refuse(statistics, info, kWhat, "one number of a float type",
+             std::string(to_string(info.dtype)) + " " + to_string(info.shape));
+    }
+    const double value = static_cast<double>(read_floats(statistics, i).front());
+    if (!(value >= 0) || !std::isfinite(value)) refuse(statistics, info, kWhat, "0 or more", std::to_string(value));
+    analysis.sensitivity.insert_or_assign(info.name.str(), value);
   }
 }
 

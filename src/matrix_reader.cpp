@@ -4,9 +4,10 @@
 #include <cstring>
 
 #include "mq/pack.hpp"
+#include "src/column_groups.hpp"
+#include "src/dialects/bitsandbytes.hpp"
 #include "src/float_rows.hpp"
 #include "src/narrow_part.hpp"
-#include "src/pack_down.hpp"
 
 namespace mq {
 namespace {
@@ -33,10 +34,10 @@ void transpose(const float* in, std::int64_t rows, std::int64_t cols, float* out
 }  // namespace
 
 MatrixReader::MatrixReader(const Checkpoint& checkpoint, const LogicalTensor& tensor, bool transposed)
-    : checkpoint_(checkpoint), tensor_(tensor), transposed_(transposed != tensor.transposed), order_(0, 0) {
+    : checkpoint_(checkpoint), tensor_(tensor), transposed_(transposed != tensor.transposed), row_order_(0, 0) {
   const TensorInfo& info = tensor.info;
   stored_ = matrix_shape(stored_shape(), tensor.leading_dims);
-  if (tensor.interleaved_heads != 0) order_ = {stored_.rows, tensor.interleaved_heads};
+  if (tensor.interleaved_heads != 0) row_order_ = {stored_.rows, tensor.interleaved_heads};
   shape_ = transposed_ ? MatrixShape{stored_.cols, stored_.rows} : stored_;
   if (tensor.spec) {
     open_quantized();
@@ -67,64 +68,105 @@ void MatrixReader::open_quantized() {
     return nullptr;
   };
   const StoredPart* codes = find("codes");
+  const bool packed = codes && codes->form.packing == PartForm::Packing::Along;
   codec_ = {.spec = spec,
             .layout = make_block_layout(stored_shape(), stored_, spec.granularity),
-            .form = codes && codes->packed ? CodeForm::Packed : CodeForm::Bytes};
+            .form = packed ? CodeForm::Packed : CodeForm::Bytes};
   for (const PartInfo& info : codec_of(spec).parts(codec_)) {
     const StoredPart* stored = find(info.name);
     if (!stored) throw Error(ErrorCode::Internal, "a logical tensor lacks its part " + std::string(info.name));
-    Part part{.tensor = stored->tensor, .info = info, .packed_down = info.name != "codes" && stored->packed};
-    if (!info.tiled) {
-      part.whole.resize(static_cast<std::size_t>(info.rows * info.row_bytes));
-      read_part_rows(part, 0, info.rows, part.whole);
+    parts_.push_back(
+        {.tensor = stored->tensor, .info = info, .layout = PartLayout(stored->form, part_matrix(info, spec))});
+    Part& part = parts_.back();
+    if (stored->form.value == PartForm::Value::Nested) {
+      part.scales = bitsandbytes::read_nested_scales(checkpoint_, tensor_);
     }
-    parts_.push_back(std::move(part));
+    if (info.tiled) continue;
+    part.whole.resize(static_cast<std::size_t>(info.rows * info.row_bytes));
+    read_part(part, {0, info.rows, 0, info.row_bytes}, part.whole);
   }
+  if (const StoredPart* groups = find("column_groups")) read_column_groups(groups->tensor);
+  if (const StoredPart* zero_point = find("common_zero_point")) require_common_zero_point(*zero_point);
 }
 
-void MatrixReader::read_part_rows(const Part& part, std::int64_t row, std::int64_t rows,
-                                  std::span<std::byte> out) const {
+// Layouts whose symmetric weights have zero points too: all must be the one that the codes have.
+void MatrixReader::require_common_zero_point(const StoredPart& part) const {
+  const BlockLayout& layout = codec_.layout;
+  QuantSpec spec = codec_.spec;
+  const PartInfo info{"zero_point", spec.element, layout.grid_rows, layout.grid_cols};
+  const Part zero_points{.tensor = part.tensor, .info = info, .layout = PartLayout(part.form, part_matrix(info, spec))};
+  std::vector<std::byte> stored(static_cast<std::size_t>(info.rows * info.row_bytes));
+  read_part(zero_points, {0, info.rows, 0, info.row_bytes}, stored);
+  const int expected = spec.qmin() + (1 << (spec.bits - 1));
+  const auto wrong = std::ranges::find_if(
+      stored, [&](std::byte value) { return value != static_cast<std::byte>(static_cast<std::uint8_t>(expected)); });
+  if (wrong == stored.end()) return;
+  throw Error({.code = ErrorCode::Corrupt,
+               .message = "zero points against a configuration that says symmetric",
+               .file = checkpoint_.path().string(),
+               .tensor = checkpoint_.tensors()[part.tensor].name,
+               .expected = std::to_string(expected - spec.qmin()) + " everywhere",
+               .found = std::to_string(static_cast<std::uint8_t>(std::to_integer<int>(*wrong) - spec.qmin()))});
+}
+
+void MatrixReader::read_column_groups(std::size_t tensor) {
+  const TensorInfo& stored = checkpoint_.tensors()[tensor];
+  std::vector<std::int32_t> groups(static_cast<std::size_t>(stored_.cols));
+  checkpoint_.read(tensor, 0, stored_.cols, std::as_writable_bytes(std::span(groups)));
+  column_order_ = columns_by_group(groups, codec_.layout.run, stored.name);
+}
+
+void MatrixReader::require_runs_of_columns() const {
+  if (column_order_.empty()) return;
+  throw Error({.code = ErrorCode::Unsupported,
+               .message = "the groups of this weight are not runs of columns (act-order): its codes make sense only "
+                          "with them",
+               .file = checkpoint_.path().string(),
+               .tensor = tensor_.info.name,
+               .hint = "its values can be read: dequantize, or quantize them again"});
+}
+
+void MatrixReader::read_part(const Part& part, const ByteRect& rect, std::span<std::byte> out) const {
   const TensorInfo& stored = checkpoint_.tensors()[part.tensor];
-  if (part.info.name != "codes" && stored.dtype != part.info.dtype && !part.packed_down) {
-    const std::int64_t per_row = part.info.row_bytes / info(part.info.dtype).block_bytes;
-    std::vector<std::byte> wide(static_cast<std::size_t>(bytes_of(stored.dtype, rows * per_row)));
-    checkpoint_.read(part.tensor, row * per_row, rows * per_row, wide);
-    return narrow_part(stored.dtype, wide, part.info.dtype, out, stored.name);
-  }
-  if (!part.packed_down) {
-    checkpoint_.read(part.tensor, elements(stored, row * part.info.row_bytes),
-                     elements(stored, rows * part.info.row_bytes), out);
+  if (!part.scales.empty()) {
+    std::memcpy(out.data(), reinterpret_cast<const std::byte*>(part.scales.data()) + rect.row * part.info.row_bytes,
+                out.size());
     return;
   }
-  const int bits = codec_.spec.bits;
-  const std::int64_t cols = part.info.row_bytes;  // one byte per zero point
-  const std::int64_t first_word = row * bits / 32;
-  const std::int64_t words = ((row + rows) * bits + 31) / 32 - first_word;
-  std::vector<std::uint32_t> packed(static_cast<std::size_t>(words * cols));
-  checkpoint_.read(part.tensor, first_word * cols, words * cols, std::as_writable_bytes(std::span(packed)));
-  unpack_down(packed, row, cols, bits, codec_.spec.qmin(), {reinterpret_cast<std::uint8_t*>(out.data()), out.size()});
+  if (stored.dtype == DType::Float64 || stored.dtype == DType::Int64) {
+    const std::int64_t per_row = part.info.row_bytes / info(part.info.dtype).block_bytes;
+    std::vector<std::byte> wide(static_cast<std::size_t>(bytes_of(stored.dtype, rect.rows * per_row)));
+    checkpoint_.read(part.tensor, rect.row * per_row, rect.rows * per_row, wide);
+    return narrow_part(stored.dtype, wide, part.info.dtype, out, stored.name);
+  }
+  const ByteRect from = part.layout.stored(rect);
+  const std::int64_t row_bytes = part.layout.stored_row_bytes();
+  std::vector<std::byte> bytes;
+  std::span<std::byte> to = out;
+  if (!part.layout.is_direct()) {
+    bytes.resize(static_cast<std::size_t>(from.rows * from.bytes));
+    to = bytes;
+  }
+  const bool whole = from.bytes == row_bytes;
+  const std::int64_t reads = whole ? 1 : from.rows;
+  const std::int64_t each = whole ? from.rows * from.bytes : from.bytes;
+  for (std::int64_t r = 0; r < reads; ++r) {
+    checkpoint_.read(part.tensor, elements(stored, (from.row + r) * row_bytes + from.byte), elements(stored, each),
+                     to.subspan(static_cast<std::size_t>(r * each), static_cast<std::size_t>(each)));
+  }
+  if (!part.layout.is_direct()) part.layout.from_stored(rect, bytes, out);
 }
 
 template <class F>
 void MatrixReader::for_each_stored_rows(const Tile& tile, bool whole_rows, F&& read) const {
-  if (whole_rows && !order_.changes()) return read(tile.row, std::int64_t{0}, tile.rows);
-  for (std::int64_t r = 0; r < tile.rows; ++r) read(order_.target(tile.row + r), r, std::int64_t{1});
+  if (whole_rows && !row_order_.changes()) return read(tile.row, std::int64_t{0}, tile.rows);
+  for (std::int64_t r = 0; r < tile.rows; ++r) read(row_order_.target(tile.row + r), r, std::int64_t{1});
 }
 
-void MatrixReader::read_codes(const Part& part, const Tile& tile, std::span<std::byte> out) const {
-  const TensorInfo& stored = checkpoint_.tensors()[part.tensor];
-  const bool whole = tile.cols == stored_.cols;
-  const std::int64_t first = whole ? 0 : code_bytes(codec_, tile.col);
-  const std::int64_t count = whole ? part.info.row_bytes : code_bytes(codec_, tile.cols);
-  for_each_stored_rows(tile, whole, [&](std::int64_t row, std::int64_t at, std::int64_t rows) {
-    checkpoint_.read(part.tensor, elements(stored, row * part.info.row_bytes + first), elements(stored, rows * count),
-                     out.subspan(static_cast<std::size_t>(at * count), static_cast<std::size_t>(rows * count)));
-  });
-}
-
-std::size_t MatrixReader::part_bytes(const Part& part, const Tile& tile) const {
-  const std::int64_t row = part.info.name == "codes" ? code_bytes(codec_, tile.cols) : part.info.row_bytes;
-  return static_cast<std::size_t>(tile.rows * row);
+ByteRect MatrixReader::part_rect(const Part& part, const Tile& tile) const {
+  if (part.info.name != "codes") return {tile.row, tile.rows, 0, part.info.row_bytes};
+  if (tile.cols == stored_.cols) return {tile.row, tile.rows, 0, part.info.row_bytes};
+  return {tile.row, tile.rows, code_bytes(codec_, tile.col), code_bytes(codec_, tile.cols)};
 }
 
 void MatrixReader::read_quantized(const Tile& tile, float* out, Scratch& scratch) const {
@@ -141,28 +183,83 @@ void MatrixReader::read_quantized(const Tile& tile, float* out, Scratch& scratch
   }
 }
 
-void MatrixReader::decode(const Tile& tile, float* out, Scratch& scratch) const {
+std::vector<std::span<std::byte>> MatrixReader::read_tile(const Tile& tile, Scratch& scratch) const {
   std::size_t total = 0;
-  for (const Part& part : parts_) total += part.info.tiled ? part_bytes(part, tile) : 0;
+  const auto size = [&](const Part& part) {
+    const ByteRect rect = part_rect(part, tile);
+    return static_cast<std::size_t>(rect.rows * rect.bytes);
+  };
+  for (const Part& part : parts_) total += part.info.tiled ? size(part) : 0;
   scratch.raw.resize(total);
-  std::vector<std::span<const std::byte>> spans;
+  scratch.stored = scratch.raw;
+  std::vector<std::span<std::byte>> spans;
   std::size_t at = 0;
   for (const Part& part : parts_) {
     if (!part.info.tiled) {
-      spans.emplace_back(part.whole);
+      // Decoders take what they do not change.
+      spans.emplace_back(const_cast<std::byte*>(part.whole.data()), part.whole.size());
       continue;
     }
-    const std::span<std::byte> bytes = std::span(scratch.raw).subspan(at, part_bytes(part, tile));
-    at += bytes.size();
-    if (part.info.name == "codes") {
-      read_codes(part, tile, bytes);
-    } else {
-      read_part_rows(part, tile.row, tile.rows, bytes);
-    }
-    spans.emplace_back(bytes);
+    spans.push_back(std::span(scratch.raw).subspan(at, size(part)));
+    at += spans.back().size();
+    const ByteRect rect = part_rect(part, tile);
+    for_each_stored_rows(tile, true, [&](std::int64_t row, std::int64_t first, std::int64_t rows) {
+      const auto bytes = [&](std::int64_t n) { return static_cast<std::size_t>(n * rect.bytes); };
+      read_part(part, {row, rows, rect.byte, rect.bytes}, spans.back().subspan(bytes(first), bytes(rows)));
+    });
   }
-  scratch.stored = scratch.raw;
-  codec_of(codec_.spec).decode(codec_, tile, spans, out);
+  return spans;
+}
+
+void MatrixReader::decode(const Tile& tile, float* out, Scratch& scratch) const {
+  if (!column_order_.empty()) return decode_reordered(tile, out, scratch);
+  const std::vector<std::span<std::byte>> spans = read_tile(tile, scratch);
+  const std::vector<std::span<const std::byte>> parts(spans.begin(), spans.end());
+  codec_of(codec_.spec).decode(codec_, tile, parts, out);
+}
+
+// The codes of whole rows are put together group by group, decoded, and the values put back.
+void MatrixReader::decode_reordered(const Tile& tile, float* out, Scratch& scratch) const {
+  const Tile rows{tile.row, tile.rows, 0, stored_.cols};
+  const std::vector<std::span<std::byte>> spans = read_tile(rows, scratch);
+  const std::vector<std::byte> codes = in_bytes(spans.front(), rows);
+  std::vector<std::byte> grouped(codes.size());
+  const auto cols = static_cast<std::size_t>(stored_.cols);
+  for (std::size_t at = 0; at < codes.size(); at += cols) {
+    for (std::size_t c = 0; c < cols; ++c) grouped[at + c] = codes[at + static_cast<std::size_t>(column_order_[c])];
+  }
+  std::vector<std::span<const std::byte>> parts(spans.begin(), spans.end());
+  parts.front() = grouped;
+  CodecRequest loose = codec_;
+  loose.form = CodeForm::Bytes;
+  std::vector<float> values(codes.size());
+  codec_of(codec_.spec).decode(loose, rows, parts, values.data());
+  for (std::size_t r = 0; r < static_cast<std::size_t>(tile.rows); ++r) {
+    for (std::size_t c = 0; c < cols; ++c) {
+      const std::int64_t col = column_order_[c] - tile.col;
+      if (col >= 0 && col < tile.cols) out[static_cast<std::int64_t>(r) * tile.cols + col] = values[r * cols + c];
+    }
+  }
+}
+
+std::vector<std::span<std::byte>> MatrixReader::read_parts(const Tile& tile, CodeForm form, Scratch& scratch) const {
+  require_runs_of_columns();
+  std::vector<std::span<std::byte>> spans = read_tile(tile, scratch);
+  if (form == codec_.form) return spans;
+  if (form == CodeForm::Bytes) {
+    scratch.codes = in_bytes(spans.front(), tile);
+  } else {
+    const auto offset = static_cast<std::uint8_t>(codec_.spec.qmin());
+    std::vector<std::uint8_t> codes(spans.front().size());
+    std::transform(spans.front().begin(), spans.front().end(), codes.begin(), [&](std::byte code) {
+      return static_cast<std::uint8_t>(std::to_integer<std::uint8_t>(code) - offset);
+    });
+    scratch.codes.resize(static_cast<std::size_t>(tile.rows * packed_row_bytes(tile.cols, codec_.spec.bits)));
+    pack_bits(codes, tile.cols, codec_.spec.bits,
+              {reinterpret_cast<std::uint8_t*>(scratch.codes.data()), scratch.codes.size()});
+  }
+  spans.front() = scratch.codes;
+  return spans;
 }
 
 void MatrixReader::read_plain(const Tile& tile, std::span<std::byte> out) const {
@@ -214,19 +311,21 @@ void MatrixReader::read(const Tile& tile, float* out, Scratch& scratch) const {
 }
 
 QuantizedTensor MatrixReader::load() const {
+  require_runs_of_columns();
   std::vector<QuantizedTensor::Part> parts;
   for (const Part& part : parts_) {
     std::vector<std::byte> stored = part.whole;
     if (part.info.tiled) {
       stored.resize(static_cast<std::size_t>(part.info.rows * part.info.row_bytes));
-      read_part_rows(part, 0, part.info.rows, stored);
+      read_part(part, {0, part.info.rows, 0, part.info.row_bytes}, stored);
     }
-    Shape shape{codec_.layout.grid_rows, codec_.layout.grid_cols};
+    const std::int64_t items = part.info.row_bytes / info(part.info.dtype).block_bytes;
+    Shape shape{part.info.rows, items};
     DType dtype = part.info.dtype;
     if (part.info.name == "codes") {
       shape = stored_shape();
       dtype = codec_.spec.element;
-      if (codec_.form == CodeForm::Packed) stored = unpacked(stored);
+      stored = in_bytes(stored, {0, stored_.rows, 0, stored_.cols});
     }
     Buffer bytes(stored.size());
     if (!stored.empty()) std::memcpy(bytes.data(), stored.data(), stored.size());
@@ -235,16 +334,14 @@ QuantizedTensor MatrixReader::load() const {
   return QuantizedTensor(codec_.spec, stored_shape(), std::move(parts));
 }
 
-std::vector<std::byte> MatrixReader::unpacked(std::span<const std::byte> packed) const {
-  std::vector<std::byte> codes(static_cast<std::size_t>(stored_.numel()));
-  const auto bytes = [](auto span) {
-    using Byte =
-        std::conditional_t<std::is_const_v<typename decltype(span)::element_type>, const std::uint8_t, std::uint8_t>;
-    return std::span<Byte>(reinterpret_cast<Byte*>(span.data()), span.size());
-  };
-  unpack_bits(bytes(packed), stored_.cols, codec_.spec.bits, bytes(std::span(codes)));
-  for (std::byte& code : codes) code = static_cast<std::byte>(std::to_integer<int>(code) + codec_.spec.qmin());
-  return codes;
+// The codes of a tile one per byte.
+std::vector<std::byte> MatrixReader::in_bytes(std::span<const std::byte> codes, const Tile& tile) const {
+  if (codec_.form == CodeForm::Bytes) return {codes.begin(), codes.end()};
+  std::vector<std::byte> loose(static_cast<std::size_t>(tile.rows * tile.cols));
+  unpack_bits({reinterpret_cast<const std::uint8_t*>(codes.data()), codes.size()}, tile.cols, codec_.spec.bits,
+              {reinterpret_cast<std::uint8_t*>(loose.data()), loose.size()});
+  for (std::byte& code : loose) code = static_cast<std::byte>(std::to_integer<int>(code) + codec_.spec.qmin());
+  return loose;
 }
 
 }  // namespace mq

@@ -9,6 +9,7 @@
 #include "mq/source.hpp"
 #include "src/block_layout.hpp"
 #include "src/dialects/dialect.hpp"
+#include "src/part_layout.hpp"
 #include "src/row_order.hpp"
 
 namespace mq {
@@ -17,7 +18,8 @@ namespace mq {
 struct Scratch {
   std::vector<std::byte> raw;
   std::vector<float> values;
-  std::vector<float> blocks;  // values of whole blocks, of which a tile takes a part
+  std::vector<float> blocks;     // values of whole blocks, of which a tile takes a part
+  std::vector<std::byte> codes;  // in another form than they are stored in
   // The stored bytes of the last tile read: the values, or all parts that are stored per row, one after the other.
   // Valid until the tile's floats or this scratch are used again.
   std::span<const std::byte> stored;
@@ -44,26 +46,37 @@ class MatrixReader {
   const float* values(std::span<const std::byte> stored, Scratch& scratch) const;
 
   // The parts of a quantized tensor, whole, codes one per byte.
+  // Throws: Unsupported if its groups are not runs of columns.
   QuantizedTensor load() const;
+
+  // Of a quantized tensor: the parts of a tile as its encoding has them, in their order, codes in the form asked for;
+  // parts that are not tiled whole. Valid until the scratch is used again.
+  // Throws: Unsupported if its groups are not runs of columns.
+  std::vector<std::span<std::byte>> read_parts(const Tile& tile, CodeForm form, Scratch& scratch) const;
 
  private:
   struct Part {
     std::size_t tensor = 0;
     PartInfo info;
-    bool packed_down = false;
-    std::vector<std::byte> whole;  // of parts that are not tiled
+    PartLayout layout;
+    std::vector<std::byte> whole = {};  // of parts that are not tiled
+    std::vector<float> scales = {};     // decoded, where they are nested
   };
 
   Shape stored_shape() const;
   void open_quantized();
+  void read_column_groups(std::size_t tensor);
+  void require_common_zero_point(const StoredPart& part) const;
+  void require_runs_of_columns() const;
   void read_stored(const Tile& tile, float* out, Scratch& scratch) const;
   void read_plain(const Tile& tile, std::span<std::byte> out) const;
   void read_quantized(const Tile& tile, float* out, Scratch& scratch) const;
   void decode(const Tile& tile, float* out, Scratch& scratch) const;
-  void read_codes(const Part& part, const Tile& tile, std::span<std::byte> out) const;
-  void read_part_rows(const Part& part, std::int64_t row, std::int64_t rows, std::span<std::byte> out) const;
-  std::vector<std::byte> unpacked(std::span<const std::byte> packed) const;
-  std::size_t part_bytes(const Part& part, const Tile& tile) const;
+  void decode_reordered(const Tile& tile, float* out, Scratch& scratch) const;
+  std::vector<std::span<std::byte>> read_tile(const Tile& tile, Scratch& scratch) const;
+  ByteRect part_rect(const Part& part, const Tile& tile) const;
+  void read_part(const Part& part, const ByteRect& rect, std::span<std::byte> out) const;
+  std::vector<std::byte> in_bytes(std::span<const std::byte> codes, const Tile& tile) const;
 
   const Checkpoint& checkpoint_;
   const LogicalTensor& tensor_;
@@ -72,11 +85,12 @@ class MatrixReader {
   template <class F>
   void for_each_stored_rows(const Tile& tile, bool whole_rows, F&& read) const;
 
-  RowOrder order_;      // of the stored rows
+  RowOrder row_order_;  // of the stored rows
   MatrixShape stored_;  // as the bytes lie in the file
   MatrixShape shape_;   // as seen
   CodecRequest codec_;
   std::vector<Part> parts_;
+  std::vector<std::int32_t> column_order_;  // column_groups: the columns in the order of their groups; else empty
 };
 
 }  // namespace mq

@@ -17,6 +17,16 @@ std::int64_t take_other_bytes(Plan& plan) {
   return other;
 }
 
+double weight_of(const Step& step, const Recipe& recipe, const Analysis& analysis) {
+  if (!recipe.weigh_tensors) return 1;
+  const auto found = analysis.sensitivity.find(step.id.str());
+  if (found != analysis.sensitivity.end()) return found->second;
+  throw Error({.code = ErrorCode::Usage,
+               .message = "there is no sensitivity for this tensor",
+               .tensor = step.id,
+               .hint = "give it a --rule, or keep it with --exclude"});
+}
+
 }  // namespace
 
 std::vector<Recipe> measuring_recipes(const Recipe& recipe) {
@@ -42,14 +52,19 @@ Rates measure_rates(const Checkpoint& checkpoint, const Source& source, const Re
       if (rates.tensors[step.id.str()].empty()) kept_bytes[step.id.str()] = step.output_bytes;
     }
     std::erase_if(plan.steps, [](const Step& step) { return !step.quantizes(); });
+    std::vector<double> weights;
+    for (const Step& step : plan.steps) weights.push_back(weight_of(step, recipe, analysis));
     NullWriter writer;
     const Report report = convert(checkpoint, plan, writer, executor, {.progress = progress, .weigh_errors = true});
     for (std::size_t i = 0; i < plan.steps.size(); ++i) {
       const Step& step = plan.steps[i];
       const ErrorStats& error = report.steps[i].error;
+      const double weight = weights[i];
       kept_bytes.erase(step.id.str());
-      rates.tensors[step.id.str()].push_back(
-          {.spec = one.scheme, .bytes = step.output_bytes, .error = error.error_sq, .power = error.x_sq});
+      rates.tensors[step.id.str()].push_back({.spec = one.scheme,
+                                              .bytes = step.output_bytes,
+                                              .error = weight * error.error_sq,
+                                              .power = weight * error.x_sq});
     }
   }
   for (const auto& [name, bytes] : kept_bytes) rates.other_bytes += bytes;

@@ -69,15 +69,20 @@ class OutputMaker {
     const Dialect& dialect = dialect_named(step.dialect);
     try {
       const DialectRequest request =
-          make_request(dialect, step.id, encoded_shape(step, plan_.source), step.leading_dims, file_, *step.spec);
+          make_request(dialect, step.id, encoded_shape(step, plan_.source), step.leading_dims, file_, *step.spec,
+                       plan_.source.tensors[step.inputs.front()].info.dtype);
       std::vector<StoredOutput> outputs = dialect.outputs(request);
       if (!step.output_name.empty()) outputs.front().info.name = step.output_name;
       const LogicalTensor& tensor = plan_.source.tensors[step.inputs.front()];
-      if (const char* why = choose_effort(step, tensor, request, outputs, plan_.recipe, analysis_)) {
-        step.reason = reasons_.share(step.reason + why);
-      }
+      const char* const why =
+          step.repacks ? nullptr : choose_effort(step, tensor, request, outputs, plan_.recipe, analysis_);
+      if (why != nullptr) step.reason = reasons_.share(step.reason + why);
       for (StoredOutput& stored : outputs) add_output(step, std::move(stored.info));
-      step.state_bytes = codec_of(*step.spec).state_bytes(request.codec);
+      if (!step.repacks) step.state_bytes = codec_of(*step.spec).state_bytes(request.codec);
+      for (const StoredPart& part : tensor.parts) {
+        // Decoded before the step begins.
+        if (part.form.value == PartForm::Value::Nested) step.state_bytes += tensor.info.numel() / 8;
+      }
     } catch (const Error& problem) {
       if (!problem.details().tensor.empty()) throw;
       ErrorDetails details = problem.details();

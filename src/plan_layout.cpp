@@ -1,14 +1,13 @@
 #include "src/plan_layout.hpp"
 
 #include <algorithm>
-#include <array>
-#include <map>
 
 #include "src/dialects/dialect.hpp"
 #include "src/json.hpp"
 #include "src/metadata.hpp"
 #include "src/plan_gguf.hpp"
 #include "src/plan_shards.hpp"
+#include "src/runtime_rules.hpp"
 
 namespace mq {
 namespace {
@@ -69,6 +68,17 @@ void add_metadata(Plan& plan) {
   if (!config.is_null()) plan.layout.metadata.emplace_back("quantization_config", json::dump(config, -1));
 }
 
+// Whether some dialect keeps its quantization config in a file of this name.
+bool is_config_file(std::string_view name) {
+  return std::ranges::any_of(all_dialects(), [&](const Dialect* dialect) { return dialect->config_file == name; });
+}
+
+void add_config_file(Plan& plan) {
+  const std::string_view name = dialect_named(plan.recipe.dialect).config_file;
+  const json::Value config = name.empty() ? json::Value() : new_config(plan);
+  if (!config.is_null()) plan.layout.texts.emplace_back(name, json::dump(config) + "\n");
+}
+
 void add_assets(Plan& plan, const GgufModel* gguf) {
   plan.left_out = plan.source.left_out;
   if (!writes_directory(plan.recipe)) {
@@ -81,32 +91,15 @@ void add_assets(Plan& plan, const GgufModel* gguf) {
   }
   for (const Asset& asset : plan.source.assets) {
     // The report describes the run that wrote it.
-    const bool replaced =
-        asset.name == "config.json" || (asset.name == kReportName && plan.recipe.task != Recipe::Task::Copy);
+    const bool replaced = asset.name == "config.json" || ((asset.name == kReportName || is_config_file(asset.name)) &&
+                                                          plan.recipe.task != Recipe::Task::Copy);
     if (!replaced) plan.layout.copies.push_back(asset);
   }
+  if (plan.recipe.task != Recipe::Task::Copy) add_config_file(plan);
   const bool has_config = !plan.source.config.empty();
   if (has_config || plan.recipe.task == Recipe::Task::Quantize) {
     plan.layout.texts.emplace_back("config.json", model_config(plan));
   }
-}
-
-// vLLM fuses these projections into one and needs the same encoding in all of them.
-constexpr std::array<std::string_view, 5> kFusedSuffixes = {".q_proj.weight", ".k_proj.weight", ".v_proj.weight",
-                                                            ".gate_proj.weight", ".up_proj.weight"};
-
-bool fused_sets_agree(const Plan& plan) {
-  std::map<std::string, std::string> specs;  // set -> encoding
-  for (const Step& step : plan.steps) {
-    for (const std::string_view suffix : kFusedSuffixes) {
-      if (!step.id.ends_with(suffix)) continue;
-      const bool attention = suffix != ".gate_proj.weight" && suffix != ".up_proj.weight";
-      const std::string set = step.id.substr(0, step.id.size() - suffix.size()) + (attention ? ":qkv" : ":gate_up");
-      const std::string spec = step.quantizes() ? to_string(*step.spec) : "keep";
-      if (specs.emplace(set, spec).first->second != spec) return false;
-    }
-  }
-  return true;
 }
 
 std::vector<std::string> runtimes(Plan& plan) {
@@ -121,7 +114,7 @@ std::vector<std::string> runtimes(Plan& plan) {
     std::erase_if(common,
                   [&](const std::string& name) { return std::find(able.begin(), able.end(), name) == able.end(); });
   }
-  if (!fused_sets_agree(plan) && std::erase(common, "vLLM") > 0) {
+  if (disagreeing_set(plan) && std::erase(common, "vLLM") > 0) {
     plan.notes.push_back("vLLM needs one encoding in q/k/v and in gate/up: this plan mixes them");
   }
   return common;
@@ -151,6 +144,7 @@ void finish_layout(Plan& plan, const GgufModel* gguf) {
   assign_shards(plan);
   if (gguf != nullptr) return add_gguf_values(plan, *gguf);
   plan.loads_in = runtimes(plan);
+  require_runtime_rules(plan);
 }
 
 }  // namespace mq

@@ -64,6 +64,21 @@ class StepMaker {
             std::vector<std::string>& notes)
       : source_(source), recipe_(recipe), analysis_(analysis), gguf_(gguf), notes_(notes) {}
 
+  std::vector<Step> steps() {
+    switch (recipe_.task) {
+      case Recipe::Task::Quantize:
+        return quantize_steps();
+      case Recipe::Task::Dequantize:
+        return dequantize_steps();
+      case Recipe::Task::Repack:
+        return repack_steps();
+      case Recipe::Task::Copy:
+        break;
+    }
+    return copy_steps();
+  }
+
+ private:
   std::vector<Step> quantize_steps() {
     std::vector<Decision> decisions = select(source_, recipe_);
     if (gguf_ != nullptr) apply_mix(source_, recipe_, *gguf_, decisions);
@@ -107,6 +122,33 @@ class StepMaker {
     return steps;
   }
 
+  std::vector<Step> repack_steps() {
+    const std::vector<TensorKind> kinds = classify(source_);
+    const Dialect& dialect = dialect_named(recipe_.dialect);
+    std::vector<Step> steps;
+    steps.reserve(source_.tensors.size());
+    bool any = false;
+    for (std::size_t i = 0; i < source_.tensors.size(); ++i) {
+      const LogicalTensor& tensor = source_.tensors[i];
+      Step step = start(i, kinds[i], "copied");
+      if (tensor.spec) {
+        step.reason = reasons_.share("repacked from " + std::string(tensor.dialect));
+        step.action = Step::Action::Encode;
+        step.repacks = any = true;
+        step.dialect = dialect.name;
+        step.spec = tensor.spec;
+        if (tensor.transposed) step.transforms = {{Transform::Kind::Transpose}};
+      }
+      steps.push_back(std::move(step));
+    }
+    if (!any) {
+      throw Error({.code = ErrorCode::Usage,
+                   .message = "there is nothing to store in another layout: no weight is quantized",
+                   .hint = "use quantize"});
+    }
+    return steps;
+  }
+
   std::vector<Step> copy_steps() {
     std::vector<Step> steps;
     steps.reserve(source_.tensors.size());
@@ -118,7 +160,6 @@ class StepMaker {
     return steps;
   }
 
- private:
   Step start(std::size_t index, TensorKind kind, SharedString reason) const {
     Step step{.id = source_.tensors[index].info.name, .inputs = {index}, .kind = kind, .reason = std::move(reason)};
     step.leading_dims = source_.tensors[index].leading_dims;
@@ -245,9 +286,7 @@ Shape encoded_shape(const Step& step, const Source& source) {
 std::vector<Step> make_steps(const Source& source, const Recipe& recipe, const Analysis& analysis,
                              const GgufModel* gguf, std::vector<std::string>& notes) {
   StepMaker maker(source, recipe, analysis, gguf, notes);
-  std::vector<Step> steps = recipe.task == Recipe::Task::Quantize     ? maker.quantize_steps()
-                            : recipe.task == Recipe::Task::Dequantize ? maker.dequantize_steps()
-                                                                      : maker.copy_steps();
+  std::vector<Step> steps = maker.steps();
   if (gguf != nullptr) apply_gguf(source, *gguf, steps);
   return steps;
 }

@@ -6,6 +6,7 @@
 #include "src/codecs/codec.hpp"
 #include "src/float_rows.hpp"
 #include "src/qparams.hpp"
+#include "src/quantized_rows.hpp"
 #include "src/search.hpp"
 
 namespace mq {
@@ -94,27 +95,10 @@ QuantizedTensor quantize(TensorView tensor, const QuantSpec& spec, const QParams
 }
 
 Tensor dequantize(const QuantizedTensor& tensor) {
-  const Codec& codec = codec_of(tensor.spec());
-  codec.check(tensor.spec());
-  const CodecRequest request = request_for(tensor.spec(), tensor.shape());
-  std::vector<std::span<const std::byte>> spans;
-  for (const PartInfo& part : codec.parts(request)) {
-    const Tensor* found = tensor.find(part.name);
-    const auto bytes = static_cast<std::size_t>(part.rows * part.row_bytes);
-    if (found == nullptr || found->dtype() != part.dtype || found->bytes().size() != bytes) {
-      throw Error({.code = ErrorCode::Usage,
-                   .message = "a quantized tensor of " + to_string(tensor.spec()) + " and shape " +
-                              to_string(tensor.shape()) + " does not have the part " + std::string(part.name),
-                   .expected = std::to_string(bytes) + " bytes of " + std::string(to_string(part.dtype)),
-                   .found = found == nullptr ? "none"
-                                             : std::to_string(found->bytes().size()) + " bytes of " +
-                                                   std::string(to_string(found->dtype()))});
-    }
-    spans.push_back(found->bytes());
-  }
-  const MatrixShape matrix = request.layout.matrix;
+  const QuantizedRows rows(tensor);
+  const MatrixShape matrix = rows.layout().matrix;
   Buffer values(static_cast<std::size_t>(bytes_of(DType::Float32, matrix.numel())));
-  codec.decode(request, {0, matrix.rows, 0, matrix.cols}, spans, values.as<float>());
+  rows.decode(0, matrix.rows, values.as<float>());
   return {DType::Float32, tensor.shape(), std::move(values)};
 }
 

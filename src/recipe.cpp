@@ -5,6 +5,7 @@
 #include <array>
 
 #include "formats/format.hpp"
+#include "mq/destination.hpp"
 #include "mq/gguf.hpp"
 #include "src/dialects/dialect.hpp"
 #include "src/pattern.hpp"
@@ -32,7 +33,7 @@ Rule parse_rule(std::string_view text) {
 
 namespace {
 
-constexpr std::array<std::string_view, 3> kTasks = {"quantize", "dequantize", "convert"};
+constexpr std::array<std::string_view, 4> kTasks = {"quantize", "dequantize", "convert", "repack"};
 constexpr std::array<std::string_view, 3> kIfIndivisible = {"error", "keep", "channel"};
 constexpr std::string_view kNoMix = "none";
 constexpr std::array<std::string_view, 1> kSourceShards = {"source"};
@@ -150,7 +151,8 @@ void read_max_shard(const RecipeCursor& at, Recipe& recipe) {
 }
 
 // Which tasks have a key.
-constexpr unsigned kQuantize = 1, kDequantize = 2, kCopy = 4, kAll = kQuantize | kDequantize | kCopy;
+constexpr unsigned kQuantize = 1, kDequantize = 2, kCopy = 4, kRepack = 8;
+constexpr unsigned kAll = kQuantize | kDequantize | kCopy | kRepack;
 
 // One row per key, in the order in which they are printed.
 struct Key {
@@ -183,6 +185,8 @@ constexpr std::array kKeys = {
           return json::Value(recipe.budget ? to_string(*recipe.budget) : std::string(kNoBudget));
         }},
     Key{"candidates", kQuantize, read_candidates, [](const Recipe& recipe) { return texts(recipe.candidates); }},
+    Key{"weigh_tensors", kQuantize, [](const RecipeCursor& at, Recipe& recipe) { recipe.weigh_tensors = at.boolean(); },
+        [](const Recipe& recipe) { return json::Value(recipe.weigh_tensors); }},
     Key{"effort", kQuantize, [](const RecipeCursor& at, Recipe& recipe) { recipe.effort = one_of(at, kEfforts); },
         [](const Recipe& recipe) { return json::Value(to_string(recipe.effort)); }},
     Key{"objective", kQuantize,
@@ -222,7 +226,13 @@ constexpr std::array kKeys = {
     Key{"scale_dtype", kQuantize,
         [](const RecipeCursor& at, Recipe& recipe) { recipe.scale_dtype = at.float_type("dialect"); },
         [](const Recipe& recipe) { return dtype_or(recipe.scale_dtype, "dialect"); }},
-    Key{"dialect", kQuantize,
+    Key{"runtime", kQuantize | kRepack,
+        [](const RecipeCursor& at, Recipe& recipe) {
+          recipe.runtime =
+              at.parsed([](const std::string& name) { return name.empty() ? name : require_runtime(name); });
+        },
+        [](const Recipe& recipe) { return json::Value(recipe.runtime); }},
+    Key{"dialect", kQuantize | kRepack,
         [](const RecipeCursor& at, Recipe& recipe) {
           recipe.dialect = at.parsed([](const std::string& name) { return std::string(dialect_named(name).name); });
         },

@@ -49,6 +49,16 @@ json::Value quantization_config(const Checkpoint& checkpoint, const std::string&
       if (const json::Value* found = model.find(key)) return *found;
     }
   }
+  for (const Dialect* dialect : all_dialects()) {
+    if (dialect->config_file.empty()) continue;
+    for (const Asset& asset : checkpoint.assets()) {
+      if (asset.name != dialect->config_file) continue;
+      json::Value found = json::parse(read_text(asset), asset.path.string());
+      // Files of this name say it by their name.
+      if (found.as_object() && !found.find("quant_method")) found.set("quant_method", dialect->name);
+      return found;
+    }
+  }
   if (const std::string* text = find_string(checkpoint.metadata(), "quantization_config")) {
     return json::parse(*text, checkpoint.path().string() + ": __metadata__.quantization_config");
   }
@@ -68,7 +78,7 @@ LogicalTensor stored_tensor(const TensorInfo& info, std::size_t index, Recognise
     tensor.dialect = kGgufDialect.name;
     if (info.shape.size() == 3) tensor.leading_dims = 2;  // a stack of experts: the only ones with so many dimensions
   }
-  tensor.parts = {{tensor.spec ? "codes" : "values", index, false}};
+  tensor.parts = {{tensor.spec ? "codes" : "values", index}};
   tensor.stored_bytes = info.size_bytes();
   return tensor;
 }
@@ -118,6 +128,10 @@ void add_tensors(const Checkpoint& checkpoint, std::vector<LogicalTensor> quanti
 
 }  // namespace
 
+bool stores_strips(const LogicalTensor& tensor) noexcept {
+  return std::ranges::any_of(tensor.parts, [](const StoredPart& part) { return part.form.transposed; });
+}
+
 Source describe(const Checkpoint& checkpoint, Recognise recognise) {
   Source source{.metadata = checkpoint.metadata(),
                 .assets = {checkpoint.assets().begin(), checkpoint.assets().end()},
@@ -136,7 +150,7 @@ Source describe(const Checkpoint& checkpoint, Recognise recognise) {
       if (!found) continue;
       known = true;
       quantized = std::move(*found);
-      source.dialect = dialect->name;
+      source.dialect = quantized.empty() ? dialect->name : quantized.front().dialect;
       break;
     }
     if (!known) {
@@ -144,7 +158,7 @@ Source describe(const Checkpoint& checkpoint, Recognise recognise) {
       throw Error({.code = ErrorCode::Unsupported,
                    .message = "the checkpoint is quantized in a way that is not read",
                    .file = checkpoint.path().string(),
-                   .expected = "quant_method compressed-tensors",
+                   .expected = "quant_method compressed-tensors, gptq, awq, bitsandbytes or fp8",
                    .found = method ? json::dump(*method, -1) : "no quant_method"});
     }
   }

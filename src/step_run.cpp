@@ -35,13 +35,20 @@ void StepRun::prepare_encode(StepTiling tiling) {
   reader_.emplace(checkpoint_, tensor_, step_.transposes());
   transposed_ = tiling.transposed;
   observes_ = tiling.observes;
-  request_ = tiling.request;
+  asked_ = std::move(tiling.request);
+  request_ = asked_.codec;
   outputs_ = std::move(tiling.outputs);
   const Codec& codec = codec_of(*step_.spec);
+  parts_ = codec.parts(request_);
+  layouts_.reserve(outputs_.size());
+  for (const StoredOutput& output : outputs_) {
+    const std::size_t part = part_of(output);
+    layouts_.emplace_back(output.form, part < parts_.size() ? part_matrix(parts_[part], *step_.spec) : PartMatrix{});
+  }
+  if (step_.repacks) return;
   std::optional<QParams> given;
   if (tiling.given_range) given = choose_qparams(std::span(&*step_.range, 1), *step_.spec);
   state_ = codec.begin(request_, given ? &*given : nullptr);
-  parts_ = codec.parts(request_);
 }
 
 std::int64_t StepRun::tile_bytes(std::int64_t index) const noexcept {
@@ -62,20 +69,28 @@ void StepRun::settle() {
     if (!parts_[p].tiled) whole_[p].resize(static_cast<std::size_t>(parts_[p].rows * parts_[p].row_bytes));
     spans.emplace_back(whole_[p]);
   }
-  codec.finish(*state_, spans);
+  if (step_.repacks) {
+    Scratch scratch;
+    const auto stored = reader_->read_parts({}, request_.form, scratch);
+    for (std::size_t p = 0; p < parts_.size(); ++p) {
+      if (!parts_[p].tiled) whole_[p].assign(stored[p].begin(), stored[p].end());
+    }
+  } else {
+    codec.finish(*state_, spans);
+  }
   for (std::size_t p = 0; p < parts_.size(); ++p) {
     if (is_held(parts_[p])) whole_[p].resize(static_cast<std::size_t>(parts_[p].rows * parts_[p].row_bytes));
   }
-  std::vector<std::uint32_t> words;
+  std::vector<std::byte> scratch;
   for (std::size_t o = 0; o < outputs_.size(); ++o) {
     const StoredOutput& output = outputs_[o];
-    if (output.part.empty()) {
-      writer_.write(step_.outputs[o], 0, 1, 0, static_cast<std::int64_t>(output.constant.size()) * 8,
-                    std::as_bytes(std::span(output.constant)));
+    if (output.constant != nullptr) {
+      const std::vector<std::byte> bytes = output.constant(asked_);
+      writer_.write(step_.outputs[o], 0, 1, 0, static_cast<std::int64_t>(bytes.size()), bytes);
       continue;
     }
     const std::size_t p = part_of(output);
-    if (!parts_[p].tiled) write_part(o, p, {.rows = parts_[p].rows}, whole_[p], words);
+    if (!parts_[p].tiled) write_part(o, p, {.rows = parts_[p].rows}, whole_[p], scratch);
   }
 }
 

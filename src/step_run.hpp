@@ -28,7 +28,7 @@ struct WorkerScratch {
   std::vector<float> weighed;
   std::vector<std::vector<std::byte>> parts;
   std::vector<std::span<std::byte>> spans;  // where the tile's parts go
-  std::vector<std::uint32_t> words;
+  std::vector<std::byte> stored;            // a part as it is stored
 };
 
 class StepRun {
@@ -57,17 +57,18 @@ class StepRun {
   void prepare_encode(StepTiling tiling);
   void copy(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
   void encode(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
+  void repack(const Tile& stored, std::int64_t index, WorkerScratch& scratch);
   void encode_band(const Tile& band, const Tile& tile, const float* x, WorkerScratch& scratch, ErrorStats& error,
                    NonfiniteCounts& excluded);
   // Reads a stored tile and calls f(band, values) for the bands of the matrix that it is.
   template <class F>
   void for_each_band(const Tile& tile, std::int64_t index, WorkerScratch& scratch, bool digest, F&& f);
   bool is_held(const PartInfo& part) const noexcept;
-  void write_held(std::vector<std::uint32_t>& words);
+  void write_held(std::vector<std::byte>& scratch);
   std::int64_t tile_row_bytes(const PartInfo& part, const Tile& tile) const;
   void take_digests(std::span<const std::byte> bytes, const Tile& stored, std::int64_t index);
   void write_part(std::size_t output, std::size_t part, const Tile& tile, std::span<const std::byte> data,
-                  std::vector<std::uint32_t>& words);
+                  std::vector<std::byte>& scratch);
   // Rows of an output, which the step's transforms may put elsewhere.
   void write_rows(std::size_t index, std::int64_t first_row, std::int64_t rows, std::int64_t first_byte,
                   std::int64_t row_bytes, std::span<const std::byte> data);
@@ -89,9 +90,11 @@ class StepRun {
   std::int64_t copied_item_bytes_ = 1;
   std::optional<MatrixReader> reader_;
   bool observes_ = false;
+  DialectRequest asked_;
   CodecRequest request_;
   std::vector<PartInfo> parts_;
   std::vector<StoredOutput> outputs_;          // in the order of step_.outputs
+  std::vector<PartLayout> layouts_;            // of outputs that hold a part
   std::vector<std::vector<std::byte>> whole_;  // of parts that are not tiled, and of small ones: held and written once
   std::vector<float> column_factors_;          // of values before errors are measured: roots of the weights; or none
   std::atomic<std::int64_t> tiles_left_ = 0;

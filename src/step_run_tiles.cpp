@@ -3,7 +3,6 @@
 
 #include "mq/pack.hpp"
 #include "src/nonfinite.hpp"
-#include "src/pack_down.hpp"
 #include "src/step_run.hpp"
 
 namespace mq {
@@ -123,16 +122,28 @@ void StepRun::encode(const Tile& stored, std::int64_t index, WorkerScratch& scra
   }
   ErrorStats error;
   NonfiniteCounts excluded;
-  for_each_band(stored, index, scratch, !observes_,
-                [&](const Tile& band, const float* x) { encode_band(band, tile, x, scratch, error, excluded); });
+  if (step_.repacks) {
+    repack(tile, index, scratch);
+  } else {
+    for_each_band(stored, index, scratch, !observes_,
+                  [&](const Tile& band, const float* x) { encode_band(band, tile, x, scratch, error, excluded); });
+  }
   if (step_.quantizes()) errors_[static_cast<std::size_t>(index)] = error;
   if (request_.allow_nonfinite && step_.quantizes()) excluded_[static_cast<std::size_t>(index)] = excluded;
   for (std::size_t o = 0; o < outputs_.size(); ++o) {
     const std::size_t p = part_of(outputs_[o]);
     if (p == parts_.size() || !parts_[p].tiled || is_held(parts_[p])) continue;
-    write_part(o, p, tile, scratch.spans[p], scratch.words);
+    write_part(o, p, tile, scratch.spans[p], scratch.stored);
   }
-  if (tiles_left_.fetch_sub(1) == 1) write_held(scratch.words);
+  if (tiles_left_.fetch_sub(1) == 1) write_held(scratch.stored);
+}
+
+void StepRun::repack(const Tile& tile, std::int64_t index, WorkerScratch& scratch) {
+  const std::vector<std::span<std::byte>> parts = reader_->read_parts(tile, request_.form, scratch.reader);
+  take_digests(scratch.reader.stored, tile, index);
+  for (std::size_t p = 0; p < parts_.size(); ++p) {
+    if (parts_[p].tiled) std::ranges::copy(parts[p], scratch.spans[p].begin());
+  }
 }
 
 void StepRun::encode_band(const Tile& band, const Tile& tile, const float* x, WorkerScratch& scratch, ErrorStats& error,
@@ -178,10 +189,10 @@ std::int64_t StepRun::held_bytes() const noexcept {
   return bytes;
 }
 
-void StepRun::write_held(std::vector<std::uint32_t>& words) {
+void StepRun::write_held(std::vector<std::byte>& scratch) {
   for (std::size_t o = 0; o < outputs_.size(); ++o) {
     const std::size_t p = part_of(outputs_[o]);
-    if (p < parts_.size() && is_held(parts_[p])) write_part(o, p, {.rows = parts_[p].rows}, whole_[p], words);
+    if (p < parts_.size() && is_held(parts_[p])) write_part(o, p, {.rows = parts_[p].rows}, whole_[p], scratch);
   }
 }
 
@@ -206,20 +217,14 @@ void StepRun::write_rows(std::size_t index, std::int64_t first_row, std::int64_t
 }
 
 void StepRun::write_part(std::size_t output, std::size_t part, const Tile& tile, std::span<const std::byte> data,
-                         std::vector<std::uint32_t>& words) {
-  const std::size_t index = step_.outputs[output];
-  const std::int64_t row_bytes = parts_[part].row_bytes;
-  if (!outputs_[output].packed_down) {
-    const std::int64_t first_byte = parts_[part].name == "codes" ? code_bytes(request_, tile.col) : 0;
-    write_rows(index, tile.row, tile.rows, first_byte, row_bytes, data);
-    return;
-  }
-  const int bits = step_.spec->bits;
-  const std::int64_t word_rows = (tile.rows * bits + 31) / 32;
-  words.resize(static_cast<std::size_t>(word_rows * row_bytes));
-  pack_down({reinterpret_cast<const std::uint8_t*>(data.data()), data.size()}, row_bytes, bits, step_.spec->qmin(),
-            words);
-  writer_.write(index, tile.row * bits / 32, word_rows, 0, 4 * row_bytes, std::as_bytes(std::span(words)));
+                         std::vector<std::byte>& scratch) {
+  const PartLayout& layout = layouts_[output];
+  const bool codes = parts_[part].name == "codes";
+  const ByteRect rect{tile.row, tile.rows, codes ? code_bytes(request_, tile.col) : 0,
+                      codes && tile.cols > 0 ? code_bytes(request_, tile.cols) : parts_[part].row_bytes};
+  const ByteRect at = layout.stored(rect);
+  write_rows(step_.outputs[output], at.row, at.rows, at.byte, layout.stored_row_bytes(),
+             layout.to_stored(rect, data, scratch));
 }
 
 }  // namespace mq

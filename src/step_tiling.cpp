@@ -38,10 +38,18 @@ bool is_flipped(const Step& step, const LogicalTensor& tensor) {
 
 // Rows of which a tile begins at multiples.
 std::int64_t row_quantum(const Step& step, const LogicalTensor& tensor, std::span<const StoredOutput> outputs) {
-  const bool packs_down = std::ranges::any_of(outputs, &StoredOutput::packed_down);
+  const bool packs_down = std::ranges::any_of(
+      outputs, [](const StoredOutput& output) { return output.form.packing == PartForm::Packing::Down; });
   if (!packs_down && !is_flipped(step, tensor) && !tensor.spec) return 1;
   // Rows of a flipped tile are columns of what is encoded, of which block types take whole blocks.
   return std::max<std::int64_t>(kPackedQuantum, info(step.spec->element).block_numel);
+}
+
+// Rows of a tile whose input or output is stored as the transpose: few rows would mean many small reads or writes.
+std::int64_t strip_rows(const LogicalTensor& tensor, std::span<const StoredOutput> outputs, const MatrixShape& matrix) {
+  const bool strips = stores_strips(tensor) ||
+                      std::ranges::any_of(outputs, [](const StoredOutput& output) { return output.form.transposed; });
+  return strips ? rows_for_strips(matrix) : 1;
 }
 
 }  // namespace
@@ -62,29 +70,36 @@ StepTiling tile_step(const Plan& plan, const Step& step) {
   const QuantSpec& spec = *step.spec;
   const Dialect& dialect = dialect_named(step.dialect);
   DialectRequest request =
-      make_request(dialect, step.id, encoded_shape(step, plan.source), step.leading_dims, "", spec);
+      make_request(dialect, step.id, encoded_shape(step, plan.source), step.leading_dims, "", spec, tensor.info.dtype);
   StepTiling tiling;
   tiling.outputs = dialect.outputs(request);
-  tiling.request = request.codec;
+  tiling.request = std::move(request);
+  CodecRequest& codec = tiling.request.codec;
   tiling.transposed = is_flipped(step, tensor);
   tiling.item_bytes = bytes_of(tensor.info.dtype, 1);
 
   const MatrixShape stored = stored_matrix(tensor, step);
   const MatrixShape matrix = tiling.transposed ? MatrixShape{stored.cols, stored.rows} : stored;
   const std::int64_t quantum = row_quantum(step, tensor, tiling.outputs);
-  tiling.request.allow_nonfinite = plan.recipe.allow_nan;
-  tiling.request.two_pass = tiling.request.two_pass || reads_cut_rows(step, tensor, matrix, tiling.outputs);
+  if (step.repacks) {
+    tiling.grid = make_tile_grid(
+        stored, tiling.item_bytes,
+        {.row_quantum = std::max(quantum, strip_rows(tensor, tiling.outputs, matrix)), .whole_rows = true});
+    return tiling;
+  }
+  codec.allow_nonfinite = plan.recipe.allow_nan;
+  codec.two_pass = codec.two_pass || reads_cut_rows(step, tensor, matrix, tiling.outputs);
   const bool weighs = step.importance || plan.recipe.objective != Objective::Importance;
-  tiling.request.search = {.effort = step.effort,
-                           .objective = weighs ? plan.recipe.objective : Objective::SquaredError};
-  if (step.importance) tiling.request.search.importance = *step.importance;
+  codec.search = {.effort = step.effort, .objective = weighs ? plan.recipe.objective : Objective::SquaredError};
+  if (step.importance) codec.search.importance = *step.importance;
   const bool casts = spec.codec == "float_cast";
   tiling.given_range = step.range && std::holds_alternative<PerTensor>(spec.granularity);
-  tiling.observes =
-      !tiling.given_range && (codec_of(spec).observes(tiling.request) || (tiling.request.two_pass && !casts));
-  const bool parts_of_rows = tiling.request.two_pass || casts;
-  tiling.grid = make_tile_grid(stored, tiling.item_bytes,
-                               {.row_quantum = quantum, .whole_rows = !parts_of_rows && !tiling.observes});
+  tiling.observes = !tiling.given_range && (codec_of(spec).observes(codec) || (codec.two_pass && !casts));
+  const bool parts_of_rows = codec.two_pass || casts;
+  const std::int64_t rows = tiling.transposed ? 1 : strip_rows(tensor, tiling.outputs, matrix);
+  tiling.grid =
+      make_tile_grid(stored, tiling.item_bytes,
+                     {.row_quantum = std::max(quantum, rows), .whole_rows = !parts_of_rows && !tiling.observes});
   return tiling;
 }
 

@@ -17,7 +17,7 @@ struct StepTiling {
   bool transposed = false;                 // tiles are seen as their transposes
   bool observes = false;                   // there is a pass before the one that encodes
   bool given_range = false;                // parameters follow from Step::range
-  CodecRequest request = {};               // Encode
+  DialectRequest request = {};             // Encode
   std::vector<StoredOutput> outputs = {};  // Encode: in the order of Step::outputs
 };
 

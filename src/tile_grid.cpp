@@ -27,14 +27,14 @@ TileGrid make_tile_grid(const MatrixShape& matrix, std::int64_t element_bytes, c
   return grid;
 }
 
-TileGrid make_reading_grid(const MatrixShape& matrix, bool flipped) {
-  std::int64_t quantum = 1;
-  if (flipped) {
-    const std::int64_t fitting = kFlippedTileFloats / std::max<std::int64_t>(matrix.cols, 1);
-    quantum = std::clamp<std::int64_t>(static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(fitting))),
-                                       32, 1024);
-  }
-  return make_tile_grid(matrix, sizeof(float), {.row_quantum = quantum});
+std::int64_t rows_for_strips(const MatrixShape& matrix) noexcept {
+  const std::int64_t fitting = kFlippedTileFloats / std::max<std::int64_t>(matrix.cols, 1);
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(fitting))), 32,
+                                  1024);
+}
+
+TileGrid make_reading_grid(const MatrixShape& matrix, bool strips) {
+  return make_tile_grid(matrix, sizeof(float), {.row_quantum = strips ? rows_for_strips(matrix) : 1});
 }
 
 bool rows_too_long(const MatrixShape& matrix, std::int64_t row_quantum) noexcept {

@@ -34,10 +34,12 @@ struct TileNeeds {
 // element_bytes: of the stored type, which decides about chunks.
 TileGrid make_tile_grid(const MatrixShape& matrix, std::int64_t element_bytes, const TileNeeds& needs);
 
-// Tiles to read a tensor as floats through a MatrixReader. flipped: what is read is the transpose of what is stored.
-// The rows of a tile are then columns of the file: few of them would mean many small reads, and packed codes begin at
+// Rows of a tile that are columns of a file: few of them would mean many small reads, and packed codes begin at
 // multiples of 32.
-TileGrid make_reading_grid(const MatrixShape& matrix, bool flipped);
+std::int64_t rows_for_strips(const MatrixShape& matrix) noexcept;
+
+// Tiles to read a tensor as floats through a MatrixReader. strips: rows of what is read are columns of what is stored.
+TileGrid make_reading_grid(const MatrixShape& matrix, bool strips);
 
 // Floats in memory beyond which rows are not held whole, for a quantum of rows.
 bool rows_too_long(const MatrixShape& matrix, std::int64_t row_quantum) noexcept;

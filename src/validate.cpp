@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "src/runtime_rules.hpp"
 #include "src/validate_report.hpp"
 #include "src/validate_structure.hpp"
 #include "src/validate_values.hpp"
@@ -54,11 +55,12 @@ void sort_findings(const Source& source, std::vector<Finding>& findings) {
 
 }  // namespace
 
-Validation validate(const Checkpoint& checkpoint, Executor& executor) {
+Validation validate(const Checkpoint& checkpoint, Executor& executor, std::string_view runtime) {
   Validation result;
   bool consistent = true;
   const Source source = describe_or_report(checkpoint, result.findings, consistent);
   const std::optional<QuantizationReport> report = report_or_finding(checkpoint, result.findings);
+  if (consistent && !runtime.empty()) check_runtime(source, runtime, result.findings);
   if (consistent) {
     check_structure(source, result.findings);
     if (report) check_report(*report, source, result.findings);

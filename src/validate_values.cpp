@@ -58,7 +58,8 @@ class ValueCheck {
     bool parts_fine = true;
     for (const StoredPart& part : tensor_.parts) {
       if (part.part == "scale") parts_fine = check_scales(part) && parts_fine;
-      if (tensor_.spec->is_integer() && (part.part == "codes" || (part.part == "zero_point" && !part.packed))) {
+      const bool packed = part.form.packing != PartForm::Packing::None;
+      if (tensor_.spec->is_integer() && (part.part == "codes" || (part.part == "zero_point" && !packed))) {
         parts_fine = check_codes(part) && parts_fine;
       }
     }
@@ -76,7 +77,7 @@ class ValueCheck {
 
   void check_floats() {
     const MatrixReader reader(checkpoint_, tensor_);
-    const TileGrid grid = make_reading_grid(reader.shape(), tensor_.transposed);
+    const TileGrid grid = make_reading_grid(reader.shape(), tensor_.transposed || stores_strips(tensor_));
     Counts counts;
     executor_.parallel_for(grid.count(), [&](std::int64_t i) {
       const Tile tile = grid.tile(i);
@@ -97,7 +98,10 @@ class ValueCheck {
 
   bool check_scales(const StoredPart& part) {
     constexpr std::int64_t kChunk = 1 << 18;
-    const TensorInfo& scales = stored(part);
+    // Codes of scales have no bad values; decoded weights show what they are worth.
+    if (part.form.value == PartForm::Value::Nested) return true;
+    TensorInfo scales = stored(part);
+    if (scales.dtype == DType::UInt8) scales.dtype = *tensor_.spec->scale_dtype;  // exponents
     const std::int64_t all = scales.numel();
     Counts counts;
     std::vector<std::byte> bytes;
@@ -124,10 +128,13 @@ class ValueCheck {
     const bool narrow = codes && limits_ != nullptr && limits_->mapping == Mapping::Symmetric &&
                         limits_->range == RangeKind::Narrow && limits_->element == DType::Int8;
     const std::int32_t least = narrow ? -spec.qmax() : spec.qmin();
-    const std::int64_t row_codes = part.packed ? row_numel() : stored(part).numel();
+    const bool packed = part.form.packing != PartForm::Packing::None;
+    const std::int64_t row_codes = packed ? row_numel() : stored(part).numel();
     // Every pattern of bits is a code of a full range.
-    if (row_codes == 0 || (!narrow && (part.packed || spec.bits == 8))) return true;
-    const std::int64_t outside = part.packed ? packed_outside(part, least, row_codes) : plain_outside(part, least);
+    if (row_codes == 0 || (!narrow && (packed || spec.bits == 8))) return true;
+    // Narrow codes are told from others where they lie in rows.
+    if (packed && part.form != PartForm{.packing = PartForm::Packing::Along}) return true;
+    const std::int64_t outside = packed ? packed_outside(part, least, row_codes) : plain_outside(part, least);
     if (outside == 0) return true;
     fail(count_of(outside, codes ? tensor_.info.numel() : stored(part).numel()) + (codes ? " codes" : " zero points") +
          " are outside " + std::to_string(least) + ".." + std::to_string(spec.qmax()));

@@ -76,10 +76,16 @@ std::string quantization_metadata(const Plan& plan, const Report& report);
 // Throws: Numeric on NaN or infinity, Io, Corrupt.
 Analysis analyse(const Checkpoint& checkpoint, const Source& source, Executor& executor);
 
+// Reads what errors of each weight matter, for Recipe::weigh_tensors: a float tensor with one number, called like the
+// weight, for each.
+// Throws: Usage for other tensors, and for numbers that are negative or not finite; Corrupt, Io.
+void add_sensitivity(Analysis& analysis, const Checkpoint& statistics);
+
 // Encodes every tensor that recipe.budget decides about in each candidate, and says what it costs and loses, for
-// Analysis::rates. Errors are weighed with analysis.importance if that is the recipe's objective. Takes one conversion
+// Analysis::rates. Errors are weighed with analysis.importance if that is the recipe's objective, and with
+// analysis.sensitivity if it asks for that. Takes one conversion
 // for each candidate, without writing. progress: as in ConvertOptions, once through for each candidate.
-// Throws: as make_plan() and convert(); candidates that no tensor's rows are divided by are no error.
+// Throws: as make_plan() and convert(); Usage for a tensor without a sensitivity. Candidates that no tensor's rows are divided by are no error.
 Rates measure_rates(const Checkpoint& checkpoint, const Source& source, const Recipe& recipe, const Analysis& analysis,
                     Executor& executor, const std::function<bool(const Progress&)>& progress = {});
 

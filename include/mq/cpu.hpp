@@ -11,7 +11,7 @@ namespace mq {
 // Throws: Usage if MQ_FORCE_ISA names a table that is unknown or that this machine cannot run.
 std::string_view active_isa();
 
-// Every table this machine can run, best first.
+// Every such table this machine can run, best first. Products have more of them: active_matmul_isa() in mq/matmul.hpp.
 std::vector<std::string_view> available_isas();
 
 }  // namespace mq

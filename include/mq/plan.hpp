@@ -50,6 +50,8 @@ struct Analysis {
   std::map<std::string, Range> ranges;  // of all values; saves per-tensor specs a pass
   // Mean square of each input column (or any other weight of its errors), for Objective::Importance.
   std::map<std::string, std::shared_ptr<const std::vector<float>>> importance;
+  // What a unit of squared error of a tensor matters, for Recipe::weigh_tensors.
+  std::map<std::string, double> sensitivity;
   Rates rates;  // of the candidates, for Recipe::budget
   // For the format "gguf", which needs it: what gguf_model() says of the same source.
   std::shared_ptr<const GgufModel> gguf;
@@ -83,6 +85,7 @@ struct Step {
   bool by_scheme = false;        // nothing but the recipe's scheme, or its budget, decided for the encoding
   SharedString reason;           // "linear", "kept: norm", "tied to model.embed_tokens.weight"
   Shared<QuantSpec> spec;        // Encode: the encoding with its scale_dtype; else null
+  bool repacks = false;          // Encode: codes and scales are those of the input, stored in another way
   Effort effort = Effort::Fast;  // Encode: how its scales are found
   std::shared_ptr<const std::vector<float>> importance;  // Encode: if the search asks for it
   std::optional<Range> range;                            // Encode: range of all values, if the analysis had it

@@ -50,7 +50,8 @@ struct InputNames {
 inline constexpr std::string_view kAutoFormat = "auto";
 
 struct Recipe {
-  enum class Task { Quantize, Dequantize, Copy };
+  // Repack: quantized weights keep their codes and scales and get the layout of another dialect; all else is copied.
+  enum class Task { Quantize, Dequantize, Copy, Repack };
   Task task = Task::Quantize;
   InputNames input = {};
 
@@ -60,6 +61,7 @@ struct Recipe {
   // dialect.
   std::optional<Budget> budget;
   std::vector<QuantSpec> candidates;
+  bool weigh_tensors = false;  // the errors that a budget adds up are multiplied with Analysis::sensitivity
   // For all that is quantized, as far as its encoding has a search (Step::effort says).
   Effort effort = Effort::Search;
   Objective objective = Objective::SquaredError;
@@ -78,6 +80,8 @@ struct Recipe {
   std::optional<DType> scale_dtype;  // empty: what the dialect says
   std::optional<DType> dtype;        // of dequantized tensors; empty: that of the original
   std::string dialect = "compressed_tensors";
+  // A program whose rules the plan is held against ("vllm"; mq/destination.hpp); empty: none.
+  std::string runtime = {};
   // Of the output: "safetensors", "hf_safetensors", "gguf" (whose dialect is always that of the name) or kAutoFormat.
   std::string format = "safetensors";
   // Tensor bytes of a file of a folder, at most, unless one tensor has more; empty: the files of the source.
@@ -88,7 +92,7 @@ struct Recipe {
   bool operator==(const Recipe&) const = default;
 };
 
-// The name of a task in recipes and on the command line: "quantize", "dequantize", "convert".
+// The name of a task in recipes and on the command line: "quantize", "dequantize", "convert", "repack".
 std::string_view to_string(Recipe::Task task) noexcept;
 
 // Reads a recipe from a JSON object. What it does not say stays as it is in defaults; a list that it has replaces the

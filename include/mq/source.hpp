@@ -16,11 +16,33 @@
 
 namespace mq {
 
+// How the elements of a part lie in the stored tensor.
+struct PartForm {
+  // Codes and zero points in words of 32 bits: a bit stream Along each row (mq/pack.hpp) or Down each column.
+  enum class Packing : std::uint8_t { None, Along, Down };
+  // Where the codes of 4 bits that share a word or byte are: the first in the lowest bits; the first of a byte in its
+  // high half; as AWQ has them, 0 2 4 6 1 3 5 7 from the lowest bits up.
+  enum class Fields : std::uint8_t { LowFirst, HighFirst, Interleaved };
+  // What is stored instead of the value: itself, one less (zero points of GPTQ), 127 times it (bitsandbytes' absmax of
+  // an int8 row); a code of it (bitsandbytes' double quantization of scales).
+  enum class Value : std::uint8_t { Itself, LessOne, Times127, Nested };
+
+  Packing packing = Packing::None;
+  Fields fields = Fields::LowFirst;
+  Value value = Value::Itself;
+  bool transposed = false;  // the matrix of elements, or of words where they are packed
+
+  bool operator==(const PartForm&) const = default;
+};
+
 // Where one part of a logical tensor is stored.
 struct StoredPart {
-  std::string_view part;   // "codes", "scale", "zero_point"; "values" for a tensor that is not quantized; static
+  // "codes", "scale", "zero_point" and what else an encoding has; "values" for a tensor that is not quantized;
+  // "column_groups": the group of each input column, where groups are not runs of columns; empty for a stored tensor
+  // that goes with the weight and holds no part of it. Static.
+  std::string_view part;
   std::size_t tensor = 0;  // index into Checkpoint::tensors()
-  bool packed = false;     // codes: a bit stream per row (mq/pack.hpp); zero points: packed down the rows
+  PartForm form = {};
 
   bool operator==(const StoredPart&) const = default;
 };
@@ -37,6 +59,9 @@ struct LogicalTensor {
 
   bool operator==(const LogicalTensor&) const = default;
 };
+
+// Whether a part of it is stored as the transpose of its matrix.
+bool stores_strips(const LogicalTensor& tensor) noexcept;
 
 struct Source {
   std::vector<LogicalTensor> tensors;  // in the order of their first part in the checkpoint

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "mq/checkpoint.hpp"
@@ -34,6 +35,7 @@ struct Validation {
 // configuration, parts that are missing or left over, NaN and infinity in float tensors. If the checkpoint came with
 // quantization_metadata.json, its tensors must be there with the specs it names.
 // Throws: Io, Corrupt (a file that cannot be opened), Unsupported (a newer metadata schema, with both numbers).
-Validation validate(const Checkpoint& checkpoint, Executor& executor);
+// runtime: also hold the weights against the rules of this program (mq/destination.hpp); empty: of none.
+Validation validate(const Checkpoint& checkpoint, Executor& executor, std::string_view runtime = {});
 
 }  // namespace mq

@@ -32,6 +32,7 @@ struct CodecRequest {
   CodeForm form = CodeForm::Bytes;
   bool allow_nonfinite = false;  // encode NaN and infinities as finite_values() makes them (src/nonfinite.hpp)
   SearchOptions search = {.effort = Effort::Fast};  // where searches()
+  std::optional<Range> range = {};  // of all values that share what follows from the whole tensor, where it is known
   bool two_pass = false;  // observe first even where one pass would do: the rows are too long to be held whole
 };
 

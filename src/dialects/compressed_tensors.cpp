@@ -3,13 +3,21 @@
 namespace mq {
 namespace compressed_tensors {
 
+bool is_fp4(const QuantSpec& spec) noexcept {
+  return spec.codec == "nvfp4" || spec.codec == "mxfp4";
+}
+
 std::string_view format_of(const QuantSpec& spec) {
+  if (spec.codec == "nvfp4") return "nvfp4-pack-quantized";
+  if (spec.codec == "mxfp4") return "mxfp4-pack-quantized";
   if (spec.codec == "fp8") return "float-quantized";
   return spec.activation ? "int-quantized" : "pack-quantized";
 }
 
 bool is_standard(const Step& step, DType original) {
   const QuantSpec& spec = *step.spec;
+  // Scales of 8 bits do not tell the type of the weights.
+  if (is_fp4(spec)) return original == DType::BFloat16 && step.transforms.empty() && step.leading_dims == 1;
   const auto* channel = std::get_if<PerChannel>(&spec.granularity);
   return spec.element != DType::UInt8 && spec.element != DType::Float8E5M2 && !(channel && channel->axis != 0) &&
          step.transforms.empty() && step.leading_dims == 1 && spec.scale_dtype == original;
@@ -21,7 +29,8 @@ namespace {
 
 using namespace compressed_tensors;
 
-DType scale_dtype(const QuantSpec&, DType original) {
+DType scale_dtype(const QuantSpec& spec, DType original) {
+  if (is_fp4(spec)) return *spec.scale_dtype;
   switch (original) {
     case DType::Float16:
     case DType::BFloat16:
@@ -32,7 +41,7 @@ DType scale_dtype(const QuantSpec&, DType original) {
 }
 
 CodeForm form(const QuantSpec& spec) {
-  return format_of(spec) == "pack-quantized" ? CodeForm::Packed : CodeForm::Bytes;
+  return is_fp4(spec) || format_of(spec) == "pack-quantized" ? CodeForm::Packed : CodeForm::Bytes;
 }
 
 // [grid rows, grid cols], with the leading dimensions of an expert stack spelled out; one value for a whole tensor.
@@ -54,6 +63,12 @@ Shape packed_shape(const DialectRequest& request, std::int64_t words) {
   return shape;
 }
 
+// The dimensions as 64-bit integers.
+std::vector<std::byte> shape_bytes(const DialectRequest& request) {
+  const auto bytes = std::as_bytes(std::span(request.shape));
+  return {bytes.begin(), bytes.end()};
+}
+
 void check(const DialectRequest& request) {
   const QuantSpec& spec = request.codec.spec;
   const auto refuse = [&](std::string expected, std::string hint) {
@@ -68,9 +83,14 @@ void check(const DialectRequest& request) {
     refuse("an integer or fp8 encoding", "ggml's blocks belong into a GGUF file: call the output NAME.gguf; int" +
                                              std::to_string(spec.bits) + ":g32 is near");
   }
+  const bool blocks_of_32 = spec.codec == "mxfp4" && spec.granularity == Granularity(PerGroup{32});
+  if (spec.codec == "nvfp4" || blocks_of_32) {
+    if (request.shape.size() == 2 && request.leading_dims == 1) return;
+    refuse("a matrix for 4-bit floats, not " + to_string(request.shape), "keep it with --exclude");
+  }
   if (spec.codec != "affine" && spec.codec != "fp8") {
-    refuse("an integer or fp8 encoding",
-           "no layout of files that is written here holds it; mq::quantize() does, in memory");
+    refuse("an integer, fp8, nvfp4 or mxfp4:g32 encoding",
+           spec.codec == "mxfp4" ? "use mxfp4:g32" : "nf4 and fp4 are those of --dialect bitsandbytes");
   }
   if (spec.activation && spec.element == DType::UInt8) {
     refuse("signed codes beside quantized activations", "use int" + std::to_string(spec.bits));
@@ -99,11 +119,17 @@ std::vector<StoredOutput> outputs(const DialectRequest& request) {
                         .part = part.name};
     if (part.name == "codes" && packed) {
       stored.info.name = name + "_packed";
-      stored.info.dtype = DType::Int32;
-      stored.info.shape = packed_shape(request, part.row_bytes / 4);
+      const bool words = !is_fp4(request.codec.spec);
+      stored.info.dtype = words ? DType::Int32 : DType::UInt8;
+      stored.info.shape = packed_shape(request, words ? part.row_bytes / 4 : part.row_bytes);
+      stored.form.packing = PartForm::Packing::Along;
     } else if (part.name == "scale") {
       stored.info.name = name + "_scale";
+      if (part.dtype == DType::Float8E8M0FNU) stored.info.dtype = DType::UInt8;
       stored.info.shape = grid_shape(request);
+    } else if (part.name == "global_scale") {
+      stored.info.name = name + "_global_scale";
+      stored.info.shape = {1};
     } else if (part.name == "zero_point") {
       stored.info.name = name + "_zero_point";
       stored.info.dtype = DType::Int8;
@@ -115,15 +141,16 @@ std::vector<StoredOutput> outputs(const DialectRequest& request) {
         stored.info.shape = {(layout.grid_rows * bits + 31) / 32, layout.grid_cols};
         if (request.leading_dims > 1) stored.info.shape.insert(stored.info.shape.begin(), request.shape.front());
         if (request.leading_dims > 1) stored.info.shape[1] /= request.shape.front();
-        stored.packed_down = true;
+        stored.form.packing = PartForm::Packing::Down;
       }
     }
     out.push_back(std::move(stored));
   }
-  if (packed) {
+  if (packed && !is_fp4(request.codec.spec)) {
     const Shape shape{static_cast<std::int64_t>(request.shape.size())};
     out.push_back({.info = {.name = name + "_shape", .dtype = DType::Int64, .shape = shape, .file = request.file},
-                   .constant = request.shape});
+                   .part = {},
+                   .constant = shape_bytes});
   }
   return out;
 }
@@ -135,6 +162,7 @@ std::vector<std::string> loads_in(const QuantSpec& spec) {
   const bool rows = channel && channel->axis == 0;
   const bool tensor = std::holds_alternative<PerTensor>(spec.granularity);
   if (channel && !rows) return {};
+  if (is_fp4(spec)) return {"transformers", "vLLM"};
   if (spec.codec == "fp8") {
     if (spec.element != DType::Float8E4M3FN) return {};
     return rows || tensor ? std::vector<std::string>{"transformers", "vLLM"} : std::vector<std::string>{"transformers"};

@@ -10,8 +10,13 @@
 //     NAME_zero_point  I8  shape of the scale
 //   float-quantized   fp8
 //     NAME             F8_E4M3 (F8_E5M2)
-//   all of them
-//     NAME_scale       tensor [1]; channel [out.., 1] ([1, channels] on other axes); group [out.., in/g]; block [down, across]
+//   nvfp4-pack-quantized, mxfp4-pack-quantized   4-bit floats, two a byte, the first in the low half
+//     NAME_packed        U8 [out, in/2]
+//     NAME_global_scale  F32 [1]                      nvfp4: what scales are divided by
+//     NAME_scale         F8_E4M3 [out, in/16]; mxfp4: U8 [out, in/32], exponents
+//   all others
+//     NAME_scale       tensor [1]; channel [out.., 1] ([1, channels] on other axes); group [out.., in/g]; block [down,
+//     across]
 //
 // Source: the compressed-tensors library's config, packing and initialization modules.
 #pragma once
@@ -24,8 +29,11 @@ extern const Dialect kCompressedTensors;
 
 namespace compressed_tensors {
 
-// "pack-quantized", "int-quantized" or "float-quantized".
+// "pack-quantized", "int-quantized", "float-quantized", "nvfp4-pack-quantized" or "mxfp4-pack-quantized".
 std::string_view format_of(const QuantSpec& spec);
+
+// Whether the codes are 4-bit floats.
+bool is_fp4(const QuantSpec& spec) noexcept;
 
 // Whether the standard fields say everything that is needed to read such a weight back.
 bool is_standard(const Step& step, DType original);

@@ -3,15 +3,10 @@
 
 #include "mq/version.hpp"
 #include "src/dialects/compressed_tensors.hpp"
+#include "src/dialects/reader.hpp"
 
 namespace mq::compressed_tensors {
 namespace {
-
-// "model.layers.0.mlp.up_proj" for its ".weight"; other names stay as they are.
-std::string module_of(const std::string& name) {
-  constexpr std::string_view kSuffix = ".weight";
-  return name.ends_with(kSuffix) ? name.substr(0, name.size() - kSuffix.size()) : name;
-}
 
 json::Value arguments(int bits, bool is_float, bool symmetric, const char* strategy, bool dynamic) {
   json::Value args;
@@ -29,12 +24,18 @@ json::Value arguments(int bits, bool is_float, bool symmetric, const char* strat
 }
 
 json::Value weight_arguments(const QuantSpec& spec) {
-  const char* strategy = std::holds_alternative<PerTensor>(spec.granularity)    ? "tensor"
+  const char* strategy = spec.codec == "nvfp4"                                  ? "tensor_group"
+                         : std::holds_alternative<PerTensor>(spec.granularity)  ? "tensor"
                          : std::holds_alternative<PerChannel>(spec.granularity) ? "channel"
                          : std::holds_alternative<PerGroup>(spec.granularity)   ? "group"
                                                                                 : "block";
   json::Value args = arguments(spec.bits, !spec.is_integer(), spec.mapping == Mapping::Symmetric, strategy, false);
   if (const auto* group = std::get_if<PerGroup>(&spec.granularity)) args.set("group_size", group->group_size);
+  if (is_fp4(spec)) {
+    const char* const type = spec.codec == "nvfp4" ? "torch.float8_e4m3fn" : "torch.uint8";
+    args.set("scale_dtype", type);
+    args.set("zp_dtype", type);
+  }
   if (const auto* block = std::get_if<PerBlock>(&spec.granularity)) {
     args.set("block_structure", json::Array{block->rows, block->cols});
   }
@@ -104,23 +105,6 @@ json::Array ignored(const Plan& plan, const json::Value& model_config) {
   return names;
 }
 
-// What the standard fields cannot say, under a key that other readers ignore.
-json::Value extensions(const Plan& plan) {
-  json::Object weights;
-  for (const Step& step : plan.steps) {
-    if (!step.quantizes()) continue;
-    const TensorInfo& original = plan.source.tensors[step.inputs.front()].info;
-    if (is_standard(step, original.dtype)) continue;
-    json::Value entry;
-    entry.set("spec", to_string(*step.spec));
-    entry.set("dtype", to_string(original.dtype));
-    if (step.transposes()) entry.set("transposed", true);
-    if (step.leading_dims != 1) entry.set("leading_dims", step.leading_dims);
-    weights.emplace_back(step.id, std::move(entry));
-  }
-  return weights.empty() ? json::Value() : json::Value(std::move(weights));
-}
-
 }  // namespace
 
 json::Value make_config(const Plan& plan) {
@@ -150,7 +134,8 @@ json::Value make_config(const Plan& plan) {
   config.set("kv_cache_scheme", nullptr);
   config.set("ignore", ignored(plan, model_config));
   config.set("config_groups", std::move(config_groups));
-  json::Value own = extensions(plan);
+  // What the standard fields cannot say, under a key that other readers ignore.
+  json::Value own = make_notes(plan, is_standard);
   if (!own.is_null()) config.set("mono_quant", std::move(own));
   return config;
 }

@@ -1,10 +1,9 @@
 // Finding the quantized weights of a compressed-tensors checkpoint, ours or another tool's.
 #include <algorithm>
 #include <regex>
-#include <unordered_map>
 
 #include "src/dialects/compressed_tensors.hpp"
-#include "src/pool.hpp"
+#include "src/dialects/reader.hpp"
 #include "src/text_match.hpp"
 
 namespace mq::compressed_tensors {
@@ -18,10 +17,6 @@ namespace {
                .tensor = std::move(tensor),
                .expected = std::move(expected),
                .found = std::move(found)});
-}
-
-std::string text_of(const json::Value* value) {
-  return value ? json::dump(*value, -1) : std::string("nothing");
 }
 
 // One entry of config_groups.
@@ -39,7 +34,8 @@ Granularity granularity_of(const Checkpoint& checkpoint, const json::Value& args
   const json::Value* block = args.find("block_structure");
   if (name && *name == "tensor") return PerTensor{};
   if (name && *name == "channel") return PerChannel{};
-  if (name && *name == "group" && group_size && group_size->as_int()) return PerGroup{*group_size->as_int()};
+  const bool groups = name && (*name == "group" || *name == "tensor_group");
+  if (groups && group_size && group_size->as_int()) return PerGroup{*group_size->as_int()};
   if (name && *name == "block" && block && block->as_array() && block->as_array()->size() == 2) {
     const std::int64_t* rows = (*block->as_array())[0].as_int();
     const std::int64_t* cols = (*block->as_array())[1].as_int();
@@ -47,6 +43,19 @@ Granularity granularity_of(const Checkpoint& checkpoint, const json::Value& args
   }
   corrupt(checkpoint, "", "quantization config: bad strategy of weights",
           "tensor, channel, group with group_size or block with block_structure", text_of(strategy));
+}
+
+// NVFP4 has groups of 16, MXFP4 of 32.
+QuantSpec spec_of_fp4(const Checkpoint& checkpoint, const json::Value& args) {
+  const json::Value* group_size = args.find("group_size");
+  const std::int64_t size = group_size && group_size->as_int() ? *group_size->as_int() : 0;
+  if (size == 16) return parse_spec("nvfp4");
+  if (size == 32) return parse_spec("mxfp4");
+  throw Error({.code = ErrorCode::Unsupported,
+               .message = "quantization config: 4-bit floats of an encoding that is not read",
+               .file = checkpoint.path().string(),
+               .expected = "group_size 16 (NVFP4) or 32 (MXFP4)",
+               .found = text_of(group_size)});
 }
 
 QuantSpec spec_of(const Checkpoint& checkpoint, const json::Value& group) {
@@ -57,11 +66,12 @@ QuantSpec spec_of(const Checkpoint& checkpoint, const json::Value& group) {
   const json::Value* symmetric = args->find("symmetric");
   const std::int64_t count = bits && bits->as_int() ? *bits->as_int() : 0;
   const bool is_float = type && type->as_string() && *type->as_string() == "float";
+  if (is_float && count == 4) return spec_of_fp4(checkpoint, *args);
   if (count < 2 || count > 8 || (is_float && count != 8)) {
     throw Error({.code = ErrorCode::Unsupported,
                  .message = "quantization config: weights of an encoding that is not read",
                  .file = checkpoint.path().string(),
-                 .expected = "num_bits 2 to 8 of type int, or 8 of type float",
+                 .expected = "num_bits 2 to 8 of type int, or 4 or 8 of type float",
                  .found = "num_bits " + text_of(bits) + " of type " + text_of(type)});
   }
   QuantSpec spec;
@@ -123,23 +133,16 @@ const Scheme* scheme_for(const std::vector<Scheme>& schemes, const std::string& 
   return schemes.size() == 1 ? &schemes.front() : nullptr;
 }
 
-class Finder {
+class Finder : DialectReader {
  public:
   Finder(const Checkpoint& checkpoint, const json::Value& config)
-      : checkpoint_(checkpoint), schemes_(schemes_of(checkpoint, config)), own_(config.find("mono_quant")) {
-    const auto tensors = checkpoint.tensors();
-    index_.reserve(tensors.size());
-    for (std::size_t i = 0; i < tensors.size(); ++i) index_.emplace(tensors[i].name, i);
-    if (own_ && own_->as_object()) {
-      for (const auto& [name, entry] : *own_->as_object()) extensions_.emplace(name, &entry);
-    }
-  }
+      : DialectReader(checkpoint, config), schemes_(schemes_of(checkpoint, config)) {}
 
   std::vector<LogicalTensor> all() {
     std::vector<LogicalTensor> found;
-    for (const TensorInfo& tensor : checkpoint_.tensors()) {
+    for (const TensorInfo& tensor : checkpoint().tensors()) {
       constexpr std::string_view kPacked = "_packed";
-      if (tensor.name.ends_with(kPacked) && tensor.dtype == DType::Int32) {
+      if (tensor.name.ends_with(kPacked) && (tensor.dtype == DType::Int32 || tensor.dtype == DType::UInt8)) {
         const std::string name = tensor.name.substr(0, tensor.name.size() - kPacked.size());
         if (find(name + "_scale")) found.push_back(logical(name, true));
       } else if (bytes_of(tensor.dtype, 1 * info(tensor.dtype).block_numel) == 1 && find(tensor.name + "_scale")) {
@@ -150,120 +153,69 @@ class Finder {
   }
 
  private:
-  std::optional<std::size_t> find(const std::string& name) const {
-    const auto it = index_.find(name);
-    return it == index_.end() ? std::nullopt : std::optional(it->second);
-  }
-
-  const TensorInfo& tensor(std::size_t index) const { return checkpoint_.tensors()[index]; }
-
   // NAME_shape: the dimensions of a packed weight.
   Shape read_shape(const std::string& name) const {
     const auto index = find(name + "_shape");
-    if (!index) corrupt(checkpoint_, name, "a packed weight without its shape", name + "_shape", "no such tensor");
+    if (!index) corrupt(name, "a packed weight without its shape", name + "_shape", "no such tensor");
     const TensorInfo& stored = tensor(*index);
     if (stored.dtype != DType::Int64 || stored.shape.size() != 1 || stored.shape[0] < 1 || stored.shape[0] > 8) {
-      corrupt(checkpoint_, stored.name, "bad shape tensor", "int64 [1..8]",
+      corrupt(stored.name, "bad shape tensor", "int64 [1..8]",
               std::string(to_string(stored.dtype)) + " " + to_string(stored.shape));
     }
-    const Tensor values = checkpoint_.read(*index);
+    const Tensor values = checkpoint().read(*index);
     Shape shape(values.as<std::int64_t>().begin(), values.as<std::int64_t>().end());
     numel(shape);
     return shape;
   }
 
-  void apply_extension(const std::string& name, LogicalTensor& logical, QuantSpec& spec) const {
-    const auto it = extensions_.find(name);
-    if (it == extensions_.end()) return;
-    const json::Value& entry = *it->second;
-    const auto string = [&](const char* key) {
-      const json::Value* value = entry.find(key);
-      return value ? value->as_string() : nullptr;
-    };
-    if (const std::string* text = string("spec")) spec = parse_spec(*text);
-    if (const std::string* text = string("dtype")) {
-      if (const auto dtype = parse_dtype(*text)) logical.info.dtype = *dtype;
-    }
-    const json::Value* transposed = entry.find("transposed");
-    logical.transposed = transposed && transposed->as_bool() && *transposed->as_bool();
-    const json::Value* leading = entry.find("leading_dims");
-    if (leading && leading->as_int()) logical.leading_dims = *leading->as_int() == 2 ? 2 : 1;
-  }
-
   LogicalTensor logical(const std::string& name, bool packed) {
-    const std::string module = name.ends_with(".weight") ? name.substr(0, name.size() - 7) : name;
+    const std::string module = module_of(name);
     const Scheme* scheme = scheme_for(schemes_, module);
     if (!scheme) {
-      corrupt(checkpoint_, name, "a quantized weight that no group of the quantization config targets",
+      corrupt(name, "a quantized weight that no group of the quantization config targets",
               "a target that matches " + module, "none");
     }
-    const std::size_t codes = *find(packed ? name + "_packed" : name);
-    const std::size_t scale = *find(name + "_scale");
-    LogicalTensor out{.info = tensor(codes), .dialect = kCompressedTensors.name};
-    QuantSpec spec = scheme->spec;
-    out.info.name = name;
-    out.info.dtype = tensor(scale).dtype;
-    out.info.storage = 0;
-    if (packed) out.info.shape = read_shape(name);
-    if (out.info.shape.size() == 3 && tensor(scale).shape.size() == 3) out.leading_dims = 2;
-    apply_extension(name, out, spec);
-    spec.scale_dtype = tensor(scale).dtype;
-    out.spec = specs_.share(spec);
-    const bool asymmetric = spec.mapping == Mapping::Asymmetric;
+    const TensorInfo& codes = tensor(*find(packed ? name + "_packed" : name));
+    const TensorInfo& scale = tensor(*find(name + "_scale"));
+    WeightClaim claim{.name = name,
+                      .shape = codes.shape,
+                      .spec = scheme->spec,
+                      .original = scale.dtype,
+                      .form = packed ? CodeForm::Packed : CodeForm::Bytes};
+    if (is_fp4(scheme->spec)) return fp4_weight(claim);
+    if (packed) claim.shape = read_shape(name);
+    if (claim.shape.size() == 3 && scale.shape.size() == 3) claim.leading_dims = 2;
+    apply_notes(claim);
+    claim.spec.scale_dtype = scale.dtype;
+    if (!is_scale_type(scale.dtype)) {
+      corrupt(scale.name, "bad type of scales", "float32, float16 or bfloat16", std::string(to_string(scale.dtype)));
+    }
+    const bool asymmetric = claim.spec.mapping == Mapping::Asymmetric;
     const auto zero_point = find(name + "_zero_point");
     if (asymmetric != zero_point.has_value()) {
-      corrupt(checkpoint_, name, "zero points against the quantization config",
+      corrupt(name, "zero points against the quantization config",
               asymmetric ? name + "_zero_point" : "no zero points (symmetric)", zero_point ? "zero points" : "none");
     }
-    out.parts = {{"codes", codes, packed}, {"scale", scale, false}};
-    const bool down = packed && !std::holds_alternative<PerTensor>(spec.granularity);
-    if (zero_point) out.parts.push_back({"zero_point", *zero_point, down});
-    check_parts(out, packed);
-    if (packed) out.parts.push_back({"shape", *find(name + "_shape"), false});
-    if (out.transposed) std::swap(out.info.shape.front(), out.info.shape.back());
-    return out;
+    return assemble(kCompressedTensors, claim);
   }
 
-  // What is stored must be what this encoding of this shape would store.
-  void check_parts(const LogicalTensor& logical, bool packed) const {
-    const QuantSpec& spec = *logical.spec;
-    if (!is_float_scale(*spec.scale_dtype)) {
-      corrupt(checkpoint_, logical.info.name + "_scale", "bad type of scales", "float32, float16 or bfloat16",
-              std::string(to_string(*spec.scale_dtype)));
+  LogicalTensor fp4_weight(WeightClaim& claim) {
+    if (claim.shape.size() != 2 || claim.form != CodeForm::Packed || claim.shape[1] > (std::int64_t{1} << 40)) {
+      corrupt(claim.name, "bad shape of packed 4-bit floats", "[out, in / 2]", to_string(claim.shape));
     }
-    std::vector<StoredOutput> outputs;
-    try {
-      DialectRequest request =
-          make_request(kCompressedTensors, logical.info.name, logical.info.shape, logical.leading_dims, "", spec);
-      request.codec.form = packed ? CodeForm::Packed : CodeForm::Bytes;
-      outputs = kCompressedTensors.outputs(request);
-    } catch (const Error& problem) {
-      corrupt(checkpoint_, logical.info.name, "shape against the quantization config", problem.details().expected,
-              problem.what());
+    claim.shape[1] *= 2;
+    claim.original = DType::BFloat16;
+    const std::optional<DType> scale_dtype = claim.spec.scale_dtype;
+    const std::string codec = claim.spec.codec;
+    apply_notes(claim);
+    claim.spec.scale_dtype = scale_dtype;
+    if (claim.spec.codec != codec) {
+      corrupt(claim.name, "notes of the quantization config against its groups", codec, claim.spec.codec);
     }
-    for (const StoredOutput& expected : outputs) {
-      const auto found = find(expected.info.name);
-      if (!found) corrupt(checkpoint_, expected.info.name, "missing tensor", "a part of the quantized weight", "none");
-      const TensorInfo& stored = tensor(*found);
-      const bool same_grid = expected.part != "codes" && stored.numel() == expected.info.numel();
-      if (stored.dtype != expected.info.dtype || (stored.shape != expected.info.shape && !same_grid)) {
-        corrupt(checkpoint_, stored.name, "shape or type against the quantization config",
-                std::string(to_string(expected.info.dtype)) + " " + to_string(expected.info.shape),
-                std::string(to_string(stored.dtype)) + " " + to_string(stored.shape));
-      }
-    }
+    return assemble(kCompressedTensors, claim);
   }
 
-  static bool is_float_scale(DType dtype) {
-    return dtype == DType::Float32 || dtype == DType::Float16 || dtype == DType::BFloat16;
-  }
-
-  const Checkpoint& checkpoint_;
   std::vector<Scheme> schemes_;
-  const json::Value* own_;
-  std::unordered_map<std::string_view, std::size_t> index_;  // of the checkpoint's names
-  Pool<Shared<QuantSpec>> specs_;
-  std::unordered_map<std::string, const json::Value*> extensions_;
 };
 
 }  // namespace

@@ -16,20 +16,24 @@
 
 namespace mq {
 
-// One stored tensor of an encoded logical tensor.
-struct StoredOutput {
-  TensorInfo info;
-  std::string_view part;     // the codec's part it holds, static; empty for a constant
-  bool packed_down = false;  // zero points packed down the rows (pack.hpp: pack_down)
-  Shape constant;            // values of a constant (Int64)
-};
-
 struct DialectRequest {
   SharedString name;  // of the logical tensor
   Shape shape;        // as stored: after a transpose
   int leading_dims = 1;
   SharedString file;  // shard
   CodecRequest codec;
+  DType original = DType::Float32;  // type of the weights before
+  bool reading = false;             // asked about what another writer may have made, which can be more
+};
+
+// One stored tensor of an encoded logical tensor.
+struct StoredOutput {
+  TensorInfo info;
+  std::string_view part;  // static: the codec's part it holds, or what a constant is (StoredPart::part)
+  PartForm form = {};
+  // The bytes of a constant: what follows from the request and not from the weights.
+  std::vector<std::byte> (*constant)(const DialectRequest& request) = nullptr;
+  bool optional = false;  // other writers may have left it out
 };
 
 struct Dialect {
@@ -46,6 +50,8 @@ struct Dialect {
   json::Value (*config)(const Plan& plan);
   // Runtimes that load a model directory with such weights.
   std::vector<std::string> (*loads_in)(const QuantSpec& spec);
+  // A file beside config.json that holds the quantization config too; empty: none.
+  std::string_view config_file = {};
 
   // Finds the quantized weights of a checkpoint: one logical tensor for each, whose parts say which stored tensors it
   // takes. config is the quantization config found with the checkpoint, or null. Empty optional: not this dialect.
@@ -65,6 +71,6 @@ const Dialect& dialect_named(std::string_view name);
 
 // The request that outputs() and the codec see for a tensor; shape is the stored one. Pure.
 DialectRequest make_request(const Dialect& dialect, SharedString name, Shape shape, int leading_dims, SharedString file,
-                            const QuantSpec& spec);
+                            const QuantSpec& spec, DType original);
 
 }  // namespace mq

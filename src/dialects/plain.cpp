@@ -38,6 +38,12 @@ std::optional<std::vector<LogicalTensor>> recognise(const Checkpoint&, const jso
 
 }  // namespace
 
-const Dialect kPlain = {"plain", scale_dtype, form, outputs, config, loads_in, recognise};
+const Dialect kPlain = {.name = "plain",
+                        .scale_dtype = scale_dtype,
+                        .form = form,
+                        .outputs = outputs,
+                        .config = config,
+                        .loads_in = loads_in,
+                        .recognise = recognise};
 
 }  // namespace mq

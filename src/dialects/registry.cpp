@@ -1,15 +1,20 @@
 #include <array>
 
+#include "src/dialects/awq.hpp"
+#include "src/dialects/bitsandbytes.hpp"
 #include "src/dialects/compressed_tensors.hpp"
 #include "src/dialects/dialect.hpp"
+#include "src/dialects/fp8_blocks.hpp"
 #include "src/dialects/gguf.hpp"
+#include "src/dialects/gptq.hpp"
 #include "src/dialects/plain.hpp"
 #include "src/dialects/torch_quantized.hpp"
 
 namespace mq {
 namespace {
 
-constexpr std::array<const Dialect*, 4> kDialects = {&kCompressedTensors, &kTorchQuantized, &kGgufDialect, &kPlain};
+constexpr std::array kDialects = {&kCompressedTensors, &kGptq,           &kGptqV2,      &kAwq,  &kBitsAndBytes,
+                                  &kFp8Blocks,         &kTorchQuantized, &kGgufDialect, &kPlain};
 
 }  // namespace
 
@@ -28,13 +33,14 @@ const Dialect& dialect_named(std::string_view name) {
 }
 
 DialectRequest make_request(const Dialect& dialect, SharedString name, Shape shape, int leading_dims, SharedString file,
-                            const QuantSpec& spec) {
+                            const QuantSpec& spec, DType original) {
   const BlockLayout layout = make_block_layout(shape, matrix_shape(shape, leading_dims), spec.granularity);
   return {.name = std::move(name),
           .shape = std::move(shape),
           .leading_dims = leading_dims,
           .file = std::move(file),
-          .codec = {.spec = spec, .layout = layout, .form = dialect.form(spec)}};
+          .codec = {.spec = spec, .layout = layout, .form = dialect.form(spec)},
+          .original = original};
 }
 
 }  // namespace mq

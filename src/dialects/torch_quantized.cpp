@@ -55,7 +55,7 @@ std::optional<std::vector<LogicalTensor>> recognise(const Checkpoint& checkpoint
                                          .granularity = *granularity,
                                          .mapping = Mapping::Asymmetric,
                                          .scale_dtype = DType::Float32});
-    logical.parts = {{"codes", codes->second, false}, {"scale", i, false}, {"zero_point", zero->second, false}};
+    logical.parts = {{"codes", codes->second}, {"scale", i}, {"zero_point", zero->second}};
     found.push_back(std::move(logical));
   }
   if (found.empty()) return std::nullopt;

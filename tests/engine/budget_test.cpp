@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "mq/mq.hpp"
 #include "tests/support/errors.hpp"
 #include "tests/support/memory_checkpoint.hpp"
@@ -198,4 +200,30 @@ TEST_CASE("threads do not change what is measured; importance does") {
         doctest::Approx(error(serial, "l.0.mlp.down_proj.weight")).epsilon(1e-5));
   CHECK(error(weighed, "l.0.mlp.up_proj.weight") ==
         doctest::Approx(100 * error(serial, "l.0.mlp.up_proj.weight")).epsilon(1e-5));
+}
+
+TEST_CASE("sensitivity moves bits to the tensors that it names") {
+  const MemoryCheckpoint c = model();
+  Recipe r = recipe("5bpw");
+  const int before = step(plan_of(c, r).plan, "up_proj").spec->bits;
+  r.weigh_tensors = true;
+  MemoryCheckpoint statistics;
+  for (const TensorInfo& info : c.tensors()) {
+    const float value = info.name.find("up_proj") != std::string_view::npos ? 1e6f : 1.0f;
+    statistics.add(info.name.str(), DType::Float32, {1}, std::vector<float>{value});
+  }
+  Analysis analysis;
+  add_sensitivity(analysis, statistics);
+  analysis.rates = measure_rates(c, describe(c), r, analysis, serial_executor());
+  const Plan plan = make_plan(describe(c), r, analysis);
+  CHECK(step(plan, "up_proj").spec->bits > before);
+  analysis.sensitivity.erase("l.0.mlp.up_proj.weight");
+  const auto measure = [&] { measure_rates(c, describe(c), r, analysis, serial_executor()); };
+  CHECK(message_of(measure).find("up_proj.weight: there is no sensitivity") != std::string::npos);
+  for (const float bad : {-1.0f, std::numeric_limits<float>::infinity()}) {
+    MemoryCheckpoint wrong;
+    wrong.add("a", DType::Float32, {1}, std::vector<float>{bad});
+    CHECK(message_of([&] { add_sensitivity(analysis, wrong); }).find("is no sensitivity") != std::string::npos);
+  }
+  CHECK(message_of([&] { add_sensitivity(analysis, c); }).find("expected one number") != std::string::npos);
 }

@@ -56,8 +56,8 @@ IfIndivisible random_choice(Random& random) {
 
 Recipe random_recipe(Random& random) {
   Recipe recipe;
-  recipe.task =
-      random.one_of({Recipe::Task::Quantize, Recipe::Task::Quantize, Recipe::Task::Dequantize, Recipe::Task::Copy});
+  recipe.task = random.one_of({Recipe::Task::Quantize, Recipe::Task::Quantize, Recipe::Task::Dequantize,
+                               Recipe::Task::Copy, Recipe::Task::Repack});
   recipe.input.root = random.one_of<const char*>({"", ".", "model.ema"});
   if (random.flip()) recipe.input.strip_prefixes = {"module.", "_orig_mod."};
   if (random.flip()) recipe.input.renames = {{"a.", "b."}, {"x", ""}};
@@ -70,6 +70,7 @@ Recipe random_recipe(Random& random) {
   if (random.flip()) recipe.budget = parse_budget(random.one_of<const char*>({"4.5bpw", "123456789B", "20.25dB"}));
   while (random.flip())
     recipe.candidates.push_back(parse_spec(random.one_of<const char*>({"int4:g32", "int8", "int2:g64"})));
+  recipe.weigh_tensors = random.flip();
   recipe.only = random_patterns(random);
   recipe.include = random_patterns(random);
   recipe.exclude = random_patterns(random);

@@ -76,3 +76,21 @@ TEST_CASE("dispatch: the table in use is available, or there is a problem to rep
     CHECK(choose_kernels(active_kernels()->name, detect_cpu_features()).table == active_kernels());
   }
 }
+
+TEST_CASE("dispatch: a name that only the products have stands for the best other table within its features") {
+  for (const MatmulTable* table : available_matmul_kernels()) {
+    CAPTURE(table->name);
+    const KernelChoice choice = choose_kernels(table->name, detect_cpu_features());
+    CHECK(choice.matmul == table);
+    REQUIRE(choice.table != nullptr);
+    CHECK((choice.table->required_features & ~table->required_features) == 0);
+  }
+  CHECK(choose_kernels("", detect_cpu_features()).matmul == available_matmul_kernels().front());
+}
+
+TEST_CASE("dispatch: the products have a table under every name, and the reference last") {
+  std::set<std::string> names;
+  for (const MatmulTable* table : compiled_matmul_kernels()) CHECK(names.insert(table->name).second);
+  for (const KernelTable* table : compiled_kernels()) CHECK(names.count(table->name) == 1);
+  CHECK(std::string(compiled_matmul_kernels().back()->name) == "reference");
+}

@@ -165,9 +165,14 @@ TEST_CASE("schemes lists every encoding with bits per weight and who loads it") 
     CHECK(contains(outcome.out, part));
   }
   const json::Value value = parse_output(run_tool({"schemes", "--json"}));
+  for (const json::Value& preset : *at(value, {"presets"}).as_array()) {
+    CHECK(contains(outcome.out, *preset.find("for")->as_string()));
+  }
   CHECK(at(value, {"schemes"}).as_array()->size() > 10);
   for (const json::Value& row : *at(value, {"schemes"}).as_array()) {
-    const bool in_memory_only = *row.find("name")->as_string() == "nvfp4";
+    const std::string& name = *row.find("name")->as_string();
+    if (name == "nf4") CHECK(*row.find("dialect")->as_string() == "bitsandbytes");
+    const bool in_memory_only = name == "q4_k";
     if (in_memory_only) CHECK_FALSE(*row.find("written")->as_bool());
   }
 }
@@ -177,7 +182,8 @@ TEST_CASE("an encoding that no layout of files holds is refused before anything 
   const Outcome outcome = run_tool({"quantize", kCnn, (dir / "out.safetensors").string(), "--scheme", "nf4:channel"});
   CHECK(outcome.exit_code == 2);
   CHECK(is_one_error_line(outcome.err));
-  for (const char* part : {"conv", "nf4:channel", "an integer or fp8 encoding", "mq::quantize()"}) {
+  for (const char* part :
+       {"conv", "nf4:channel", "an integer, fp8, nvfp4 or mxfp4:g32 encoding", "--dialect bitsandbytes"}) {
     CAPTURE(part);
     CHECK(contains(outcome.err, part));
   }

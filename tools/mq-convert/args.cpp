@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "mq/destination.hpp"
 #include "mq/error.hpp"
 #include "mq/executor.hpp"
 #include "mq/version.hpp"
@@ -82,7 +83,16 @@ void add_conversion(CLI::App& app, Options& options) {
         "  mq-convert dequantize small.safetensors floats.safetensors --dtype f32");
   } else {
     options.recipe.task = Task::Copy;
-    app.footer("Example:\n  mq-convert convert model.pt model.safetensors");
+    add_value(app, kEncoding, "--dialect", dialect_names(),
+              "store quantized weights as another program lays them out: the same codes and scales, or an error where "
+              "it has no place for them",
+              [&](const std::string& text) {
+                options.recipe.task = Task::Repack;
+                options.recipe.dialect = parse_dialect(text);
+              });
+    app.footer(
+        "Examples:\n  mq-convert convert model.pt model.safetensors\n"
+        "  mq-convert convert Llama-3.2-1B-gptq Llama-3.2-1B-awq --dialect awq");
   }
   add_output_options(app, options);
 }
@@ -115,6 +125,8 @@ void add_reading(CLI::App& app, Options& options) {
              options.tree);
   }
   if (options.verb == Verb::Validate) {
+    add_value(app, kOutput, "--for", "RUNTIME", "hold the weights against the rules of this program too, as in vllm",
+              [&](const std::string& text) { options.runtime = require_runtime(text); });
     app.footer("Exit code 4 if something is wrong with the checkpoint, 6 if it cannot be read at all.");
   }
   if (options.verb == Verb::Audit) app.footer(kAuditFooter);

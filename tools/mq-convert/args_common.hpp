@@ -37,6 +37,9 @@ std::int64_t parse_integer(std::string_view option, const std::string& text, std
 std::int64_t parse_bytes(std::string_view option, const std::string& text);
 double parse_decibels(std::string_view option, const std::string& text);
 DType parse_type(std::string_view option, const std::string& text);
+// A dialect that is written; and their names for help.
+std::string parse_dialect(const std::string& text);
+const char* dialect_names();
 // One of the words; its index.
 std::size_t parse_word(std::string_view option, const std::string& text, const std::vector<std::string_view>& words);
 // One of the values by its name.
@@ -58,6 +61,8 @@ void add_input_options(CLI::App& app, Options& options);
 void add_output_options(CLI::App& app, Options& options);
 void add_sync_option(CLI::App& app, Options& options);
 void add_log_option(CLI::App& app, Options& options);
+// --for: a preset; it excludes options that say otherwise.
+void add_destination(CLI::App& app, Options& options, CLI::Option* scheme, CLI::Option* bits, CLI::Option* dialect);
 // What recipes say about the files of an output.
 void add_layout_options(CLI::App& app, Options& options);
 void add_quantize_options(CLI::App& app, Options& options);

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "mq/destination.hpp"
 #include "mq/gguf.hpp"
 #include "tools/mq-convert/args_common.hpp"
 
@@ -92,6 +93,12 @@ void add_budget(CLI::App& app, Options& options, const CLI::Option* scheme) {
                 begin = comma + 1;
               }
             });
+  add_value(app, kEncoding, "--sensitivity", "FILE",
+            "what errors matter in each tensor, for the target: tensors of one number, called like the weights",
+            [&](const std::string& text) {
+              options.sensitivity = text;
+              options.recipe.weigh_tensors = true;
+            });
   add_flag(
       app, kEncoding, "--measure",
       "encode the tensors in every candidate and show what each costs and loses; with --dry-run nothing is written",
@@ -103,10 +110,15 @@ void add_encoding(CLI::App& app, Options& options) {
   CLI::Option* scheme =
       add_value(app, kEncoding, "--scheme", "SCHEME", "the encoding (default int8); `mq-convert schemes` lists all",
                 [&](const std::string& text) { recipe.scheme = parse_scheme(text); });
-  add_value(app, kEncoding, "--bits", "N", "short for --scheme intN", [&, scheme](const std::string& text) {
-    if (scheme->count() > 0) throw Error(ErrorCode::Usage, "--bits and --scheme exclude each other");
-    recipe.scheme = parse_spec("int" + std::to_string(parse_integer("--bits", text, 2, 8)));
-  });
+  CLI::Option* bits =
+      add_value(app, kEncoding, "--bits", "N", "short for --scheme intN", [&, scheme](const std::string& text) {
+        if (scheme->count() > 0) throw Error(ErrorCode::Usage, "--bits and --scheme exclude each other");
+        recipe.scheme = parse_spec("int" + std::to_string(parse_integer("--bits", text, 2, 8)));
+      });
+  CLI::Option* dialect = add_value(app, kEncoding, "--dialect", dialect_names(),
+                                   "names and packing of quantized weights (default compressed_tensors)",
+                                   [&](const std::string& text) { recipe.dialect = parse_dialect(text); });
+  add_destination(app, options, scheme, bits, dialect);
   add_value(
       app, kEncoding, "--mix", "q4_k_m|...",
       "for a GGUF output: a type for every tensor, as llama.cpp's file type of that name has them",
@@ -169,10 +181,35 @@ Examples:
   mq-convert quantize model.pt model-int8.safetensors
   mq-convert quantize Llama-3.2-1B Llama-3.2-1B-int4 --scheme int4:g128
   mq-convert quantize Llama-3.2-1B Llama-3.2-1B-q4_k_m.gguf --mix q4_k_m
+  mq-convert quantize Llama-3.2-1B Llama-3.2-1B-w4a16 --for vllm:w4a16
   mq-convert quantize model.pt small.safetensors --bits 4 --rule 'kind:conv=int8' --exclude 'head.*'
   mq-convert quantize model.pt small.safetensors --bits 4 --dry-run)";
 
 }  // namespace
+
+void add_destination(CLI::App& app, Options& options, CLI::Option* scheme, CLI::Option* bits, CLI::Option* dialect) {
+  const auto take = [&options, scheme, bits, dialect](const std::string& text) {
+    const Destination& destination = parse_destination(text);
+    const auto refuse = [&](const char* option, const std::string& found) {
+      throw Error({.code = ErrorCode::Usage,
+                   .message = std::string("--for and ") + option + " contradict each other",
+                   .expected = option == std::string_view("--dialect") ? std::string(destination.dialect)
+                                                                       : std::string(destination.scheme),
+                   .found = found});
+    };
+    const QuantSpec wanted = parse_spec(destination.scheme);
+    const bool says = scheme->count() > 0 || bits->count() > 0;
+    if (says && options.recipe.scheme != wanted) refuse("--scheme", to_string(options.recipe.scheme));
+    if (dialect->count() > 0 && options.recipe.dialect != destination.dialect) {
+      refuse("--dialect", options.recipe.dialect);
+    }
+    apply(destination, options.recipe);
+  };
+  add_value(app, kEncoding, "--for", "RUNTIME:NAME",
+            "encoding, layout and container for a program, and its rules: an error names what it would not load; "
+            "`mq-convert schemes` lists the presets",
+            take);
+}
 
 void add_quantize_options(CLI::App& app, Options& options) {
   add_encoding(app, options);

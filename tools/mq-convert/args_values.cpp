@@ -8,7 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "mq/destination.hpp"
 #include "mq/error.hpp"
+#include "src/dialects/dialect.hpp"
 #include "tools/mq-convert/args_common.hpp"
 
 namespace mq::tool {
@@ -69,6 +71,22 @@ DType parse_type(std::string_view option, const std::string& text) {
   const std::optional<DType> dtype = parse_dtype(text);
   if (!dtype || !info(*dtype).is_float) fail(option, "a float type: f32, f16 or bf16", text);
   return *dtype;
+}
+
+std::string parse_dialect(const std::string& text) {
+  return std::string(dialect_named(text).name);
+}
+
+const char* dialect_names() {
+  static const std::string names = [] {
+    std::string list;
+    for (const Dialect* dialect : all_dialects()) {
+      if (dialect->outputs == nullptr || dialect->name == "plain") continue;
+      list += (list.empty() ? "" : "|") + std::string(dialect->name);
+    }
+    return list;
+  }();
+  return names.c_str();
 }
 
 std::size_t parse_word(std::string_view option, const std::string& text, const std::vector<std::string_view>& words) {

@@ -62,6 +62,12 @@ Conversion plan_conversion(const Options& options) {
     }
     add_importance(analysis, *open_checkpoint(options.importance));
   }
+  if (recipe.weigh_tensors) {
+    if (options.sensitivity.empty()) {
+      throw Error(ErrorCode::Usage, "the recipe asks for what errors matter in each tensor: --sensitivity FILE");
+    }
+    add_sensitivity(analysis, *open_checkpoint(options.sensitivity));
+  }
   if (recipe.format == "gguf") {
     analysis.gguf = std::make_shared<const GgufModel>(gguf_model(*conversion.input, source, options.like));
   } else if (!options.like.empty()) {

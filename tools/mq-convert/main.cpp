@@ -101,7 +101,7 @@ int run_compare(const Options& options, Console& console) {
 int run_validate(const Options& options, Console& console) {
   const std::unique_ptr<Checkpoint> input = open_checkpoint(options.in, options.open);
   Workers workers(options.threads);
-  const Validation validation = validate(*input, workers.executor);
+  const Validation validation = validate(*input, workers.executor, options.runtime);
   console.show("validation", validation);
   const std::optional<Error> failure = failure_of(validation, options);
   return failure ? console.finish_failed(options.verb, {&*failure, 1}) : console.finish(options.verb);
@@ -121,6 +121,7 @@ int run_recipe(const Options& options, Console& console) {
 
 int run_schemes(const Options& options, Console& console) {
   console.show("schemes", list_schemes());
+  console.show("presets", Presets{destinations()});
   return console.finish(options.verb);
 }
 

@@ -35,9 +35,12 @@ struct Options {
 
   std::filesystem::path importance = {};  // of columns, for the objective of that name
 
+  std::filesystem::path sensitivity = {};  // of tensors, for recipes that weigh them
+
   bool measure = false;  // quantize: show what each candidate costs and loses
 
   std::string tensor = {};  // info: the one to look into
+  std::string runtime = {};  // validate: whose rules
   bool tree = false;        // info: everything in the file
   std::optional<double> min_sqnr = {};
   std::optional<double> min_channel_sqnr = {};

@@ -13,6 +13,7 @@ struct SchemeRow {
   std::string description;
   std::vector<std::string> loads_in = {};  // besides this library
   bool written = false;                    // a layout of files holds it; else mq::quantize() makes it in memory only
+  std::string dialect = {};                // the first that does
 };
 
 std::vector<SchemeRow> list_schemes();

@@ -12,6 +12,7 @@
 #include "mq/compare.hpp"
 #include "mq/contents.hpp"
 #include "mq/convert.hpp"
+#include "mq/destination.hpp"
 #include "mq/plan.hpp"
 #include "mq/source.hpp"
 #include "mq/validate.hpp"
@@ -108,6 +109,13 @@ std::string summary(const AuditReport& report);
 
 std::string to_text(const Recipe& recipe, const Style& style);
 using mq::to_json;  // of a Recipe
+
+// What --for takes.
+struct Presets {
+  std::span<const Destination> rows;
+};
+std::string to_text(const Presets& presets, const Style& style);
+json::Value to_json(const Presets& presets);
 
 std::string to_text(const std::vector<SchemeRow>& schemes, const Style& style);
 json::Value to_json(const std::vector<SchemeRow>& schemes);

@@ -1,0 +1,157 @@
+// Products of activations and packed weights, every instruction set this machine can run, one thread (-tN: N).
+// Rows are named op/encoding/shape/isa. items_per_second counts 2 m n k operations; pct_of_peak compares with the
+// widest dot product instruction of this machine (floats: fused multiply-add) and nothing else, measured in the same
+// run; weight_bytes_per_second with pct_of_read the weights with a loop that only reads as many bytes. What n = 16
+// takes is nearly all for quantizing and packing activations. cold: the
+// weights come from memory, several copies in turn; else they are the same each time.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "bench/peak.hpp"
+#include "bench/roofline.hpp"
+#include "kernels/dispatch.hpp"
+#include "mq/matmul.hpp"
+#include "src/matmul_run.hpp"
+
+namespace {
+
+using mq::kernels::MatmulTable;
+
+struct Shape {
+  std::int64_t m, n, k;
+  bool cold;
+  int threads = 1;
+
+  std::string name() const {
+    return "m" + std::to_string(m) + "-n" + std::to_string(n) + "-k" + std::to_string(k) + (cold ? "-cold" : "") +
+           (threads > 1 ? "-t" + std::to_string(threads) : "");
+  }
+};
+
+struct Encoding {
+  const char* name;
+  const char* spec;
+  bool quantized;  // activations
+};
+
+mq::Tensor random_tensor(std::int64_t rows, std::int64_t cols) {
+  mq::Buffer bytes(static_cast<std::size_t>(rows * cols) * sizeof(float));
+  std::mt19937 random(1);
+  std::normal_distribution<float> value(0.0f, 1.0f);
+  std::generate_n(bytes.as<float>(), rows * cols, [&] { return value(random); });
+  return mq::Tensor(mq::DType::Float32, {rows, cols}, std::move(bytes));
+}
+
+// Packed once for all benches that use them.
+const mq::PackedWeights& weights_of(const Encoding& encoding, const Shape& shape) {
+  static std::map<std::pair<std::string, std::int64_t>, std::unique_ptr<mq::PackedWeights>> all;
+  auto& known = all[{encoding.spec, shape.n * 1000003 + shape.k}];
+  if (known == nullptr) {
+    const mq::Tensor weights = random_tensor(shape.n, shape.k);
+    known = std::make_unique<mq::PackedWeights>(
+        mq::pack_for_matmul(mq::quantize(weights.view(), mq::parse_spec(encoding.spec))));
+  }
+  return *known;
+}
+
+// Copies of weights that together do not fit a cache, or the weights themselves.
+std::vector<mq::PackedWeights> copies_of(const mq::PackedWeights& weights, bool cold) {
+  if (!cold) return {weights};
+  constexpr std::size_t kBytes = std::size_t{320} << 20;
+  std::vector<mq::PackedWeights> copies;
+  for (std::size_t i = 0; i <= kBytes / weights.bytes().size(); ++i) {
+    auto copy = std::make_shared<mq::Buffer>(weights.bytes().size());
+    std::memcpy(copy->data(), weights.bytes().data(), copy->size());
+    const std::span<const std::byte> bytes = copy->span();
+    copies.push_back(mq::open_packed_weights(bytes, std::move(copy)));
+  }
+  return copies;
+}
+
+void run(benchmark::State& state, const MatmulTable& table, const Encoding& encoding, const Shape& shape) {
+  const std::vector<mq::PackedWeights> weights = copies_of(weights_of(encoding, shape), shape.cold);
+  const mq::Tensor x = random_tensor(shape.m, shape.k);
+  std::optional<mq::detail::ActivationQuantizer> quantizer;
+  if (encoding.quantized) quantizer.emplace(mq::ActivationSpec{});
+  const mq::detail::ActivationReader reader({x.view(), shape.m, shape.k}, quantizer ? &*quantizer : nullptr);
+  std::vector<float> y(static_cast<std::size_t>(shape.m * shape.n));
+  mq::MatmulWorkspace workspace;
+  const std::unique_ptr<mq::Executor> executor = mq::make_thread_executor(shape.threads);
+  const auto product = [&](const mq::PackedWeights& w) {
+    mq::detail::MatmulRun whole(table, w.image(), nullptr, reader, {}, shape.m, shape.threads);
+    const std::span<std::byte> memory = workspace.reserve(whole.workspace_bytes(shape.m));
+    for (std::int64_t first = 0; first < shape.m; first += mq::detail::MatmulRun::kBandRows) {
+      const std::int64_t rows = std::min(mq::detail::MatmulRun::kBandRows, shape.m - first);
+      whole.run_band(first, rows, memory, y.data() + first * shape.n, *executor);
+    }
+  };
+  for (const mq::PackedWeights& w : weights) product(w);
+  const double operations = 2.0 * static_cast<double>(shape.m * shape.n * shape.k);
+  const std::size_t bytes = weights[0].bytes().size() / 1024 * 1024;
+  const double peak = encoding.quantized ? mq::bench::peak_dot_operations() : mq::bench::peak_float_operations();
+  const double read_seconds = mq::bench::roof_seconds(shape.cold ? std::size_t{256} << 20 : bytes, 0);
+  const double read_rate = static_cast<double>(shape.cold ? std::size_t{256} << 20 : bytes) / read_seconds;
+
+  std::size_t next = 0;
+  const auto started = std::chrono::steady_clock::now();
+  const double begin = mq::bench::cpu_seconds();
+  for (auto _ : state) {
+    product(weights[next++ % weights.size()]);
+    benchmark::ClobberMemory();
+  }
+  double seconds = mq::bench::cpu_seconds() - begin;
+  // Of several threads what the clock on the wall says.
+  if (shape.threads > 1) {
+    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  }
+  seconds /= static_cast<double>(state.iterations());
+  state.counters["GOP/s"] = operations / seconds * 1e-9;
+  state.counters["pct_of_peak"] = 100 * operations / seconds / peak;
+  state.counters["weight_GB/s"] = static_cast<double>(bytes) / seconds * 1e-9;
+  state.counters["pct_of_read"] = 100 * static_cast<double>(bytes) / seconds / read_rate;
+}
+
+void register_all() {
+  static const std::vector<Encoding> kEncodings = {
+      {"w8a8", "int8", true},
+      {"w4a8-g32", "int4:g32", true},
+      {"w4a8-g128", "int4:g128", true},
+      {"w4a8-g32-asym", "int4:g32:asym", true},
+      {"w8a16", "int8", false},
+      {"w4a16-g32", "int4:g32", false},
+      {"w4a16-g128", "int4:g128", false},
+      {"e4m3", "fp8_e4m3", false},
+  };
+  for (const Encoding& encoding : kEncodings) {
+    for (const Shape& shape :
+         {Shape{1, 4096, 4096, true}, Shape{1, 4096, 4096, false}, Shape{1, 1024, 2048, false},
+          Shape{8, 4096, 4096, false}, Shape{32, 4096, 4096, false}, Shape{512, 4096, 4096, false},
+          Shape{64, 11008, 4096, false}, Shape{512, 16, 4096, false}, Shape{512, 4096, 4096, false, 2}}) {
+      for (const MatmulTable* table : mq::kernels::available_matmul_kernels()) {
+        if (std::string_view(table->name) == "reference") continue;
+        const std::string name = std::string("matmul/") + encoding.name + "/" + shape.name() + "/" + table->name;
+        benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+          run(state, *table, encoding, shape);
+        })->MinTime(0.3);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  register_all();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}

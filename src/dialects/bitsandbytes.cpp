@@ -1,0 +1,172 @@
+#include "src/dialects/bitsandbytes.hpp"
+
+#include <array>
+#include <cstring>
+
+#include "src/codecs/levels.hpp"
+#include "src/dialects/module_weights.hpp"
+#include "src/qparams.hpp"
+
+namespace mq {
+namespace bitsandbytes {
+
+std::vector<std::byte> levels_of(const QuantSpec& spec) {
+  const LevelFormat& format = *level_format(spec);
+  std::array<float, 16> by_code{};
+  for (std::size_t code = 0; code < 16; ++code) {
+    const float* const value = format.levels.value;
+    const float level = !format.levels.sign_magnitude ? value[code] : code < 8 ? value[code] : -value[code - 8];
+    by_code[format.stored[code]] = level;
+  }
+  const auto bytes = std::as_bytes(std::span(by_code));
+  return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace bitsandbytes
+
+namespace {
+
+using namespace bitsandbytes;
+
+constexpr const char* kLayout = "bitsandbytes";
+
+bool is_4bit(const QuantSpec& spec) {
+  return spec.codec == "nf4" || spec.codec == "fp4";
+}
+
+void check(const DialectRequest& request) {
+  const QuantSpec& spec = request.codec.spec;
+  require_matrix_of_module(request, kLayout);
+  if (scale_dtype_of(spec) != DType::Float32) {
+    refuse(request, kLayout, "scales of float32", "leave --scale-dtype out");
+  }
+  if (is_4bit(spec)) {
+    const auto* group = std::get_if<PerGroup>(&spec.granularity);
+    const std::int64_t size = group ? group->group_size : 0;
+    if (size < 32 || size > 4096 || (size & (size - 1)) != 0) {
+      refuse(request, kLayout, "groups of 32, 64 … 4096", "use " + spec.codec + ":g64");
+    }
+    return;
+  }
+  const bool int8 = spec.is_integer() && spec.bits == 8 && spec.element == DType::Int8;
+  const auto* channel = std::get_if<PerChannel>(&spec.granularity);
+  if (int8 && !spec.activation && spec.mapping == Mapping::Symmetric && channel && channel->axis == 0) return;
+  refuse(request, kLayout, "nf4, fp4, or int8:channel", "use nf4, or int8");
+}
+
+std::vector<std::byte> quant_map(const DialectRequest& request) {
+  return levels_of(request.codec.spec);
+}
+
+std::vector<std::byte> quant_state(const DialectRequest& request) {
+  json::Value state;
+  state.set("quant_type", request.codec.spec.codec);
+  state.set("blocksize", std::get<PerGroup>(request.codec.spec.granularity).group_size);
+  const bool half = request.original == DType::BFloat16 || request.original == DType::Float16;
+  state.set("dtype", half ? info(request.original).name : std::string_view("float32"));
+  state.set("shape", json::Array{request.shape[0], request.shape[1]});
+  const std::string text = json::dump(state, -1);
+  const auto bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+std::vector<std::byte> row_format(const DialectRequest&) {
+  return {std::byte{0}};
+}
+
+std::vector<StoredOutput> outputs(const DialectRequest& request) {
+  check(request);
+  const SharedString& name = request.name;
+  const auto info = [&](std::string full, DType dtype, Shape shape) {
+    return TensorInfo{.name = std::move(full), .dtype = dtype, .shape = std::move(shape), .file = request.file};
+  };
+  if (!is_4bit(request.codec.spec)) {
+    const std::string module = module_of(name);
+    return {{.info = info(name, DType::Int8, request.shape), .part = "codes"},
+            {.info = info(module + ".SCB", DType::Float32, {request.shape[0]}),
+             .part = "scale",
+             .form = {.value = PartForm::Value::Times127}},
+            {.info = info(module + ".weight_format", DType::UInt8, {}), .part = {}, .constant = row_format}};
+  }
+  const std::int64_t blocks = request.codec.layout.blocks();
+  const auto state_bytes = static_cast<std::int64_t>(quant_state(request).size());
+  const std::string state = name + ".quant_state.bitsandbytes__" + request.codec.spec.codec;
+  return {{.info = info(name, DType::UInt8, {request.codec.layout.matrix.numel() / 2, 1}),
+           .part = "codes",
+           .form = {.packing = PartForm::Packing::Along, .fields = PartForm::Fields::HighFirst}},
+          {.info = info(name + ".absmax", DType::Float32, {blocks}), .part = "scale"},
+          {.info = info(name + ".quant_map", DType::Float32, {16}), .part = {}, .constant = quant_map},
+          {.info = info(state, DType::UInt8, {state_bytes}), .part = {}, .constant = quant_state}};
+}
+
+DType scale_dtype_float(const QuantSpec&, DType) {
+  return DType::Float32;
+}
+
+CodeForm form(const QuantSpec& spec) {
+  return is_4bit(spec) ? CodeForm::Packed : CodeForm::Bytes;
+}
+
+bool is_standard(const Step& step, DType original) {
+  const bool known = is_4bit(*step.spec) || original == DType::Float16;
+  return known && step.transforms.empty() && step.spec->range != RangeKind::Signed;
+}
+
+json::Value config(const Plan& plan) {
+  const Step* first = nullptr;
+  bool head = false;
+  for (const Step& step : plan.steps) {
+    if (!step.quantizes()) continue;
+    if (first == nullptr) first = &step;
+    head = head || step.kind == TensorKind::Head;
+    if (step.spec->codec == first->spec->codec) continue;
+    throw Error({.code = ErrorCode::Usage,
+                 .message = "bitsandbytes has one encoding for all weights of a model",
+                 .tensor = step.id,
+                 .expected = to_string(*first->spec) + ", as " + printable(first->id),
+                 .found = to_string(*step.spec)});
+  }
+  if (first == nullptr) return nullptr;
+  const bool four = is_4bit(*first->spec);
+  const DType original = plan.source.tensors[first->inputs.front()].info.dtype;
+  json::Array kept;
+  for (std::string& module : kept_modules(plan)) {
+    if (module != "lm_head") kept.emplace_back(std::move(module));
+  }
+  if (!head) kept.emplace_back("lm_head");
+  json::Value config;
+  config.set("quant_method", "bitsandbytes");
+  config.set("load_in_4bit", four);
+  config.set("load_in_8bit", !four);
+  if (four) {
+    const bool half = original == DType::BFloat16 || original == DType::Float16;
+    config.set("bnb_4bit_quant_type", first->spec->codec);
+    config.set("bnb_4bit_use_double_quant", false);
+    config.set("bnb_4bit_compute_dtype", half ? info(original).name : std::string_view("float32"));
+    config.set("bnb_4bit_quant_storage", "uint8");
+  }
+  config.set("llm_int8_skip_modules", std::move(kept));
+  config.set("llm_int8_threshold", 6.0);
+  config.set("llm_int8_has_fp16_weight", false);
+  config.set("llm_int8_enable_fp32_cpu_offload", false);
+  json::Value notes = make_notes(plan, is_standard);
+  if (!notes.is_null()) config.set("mono_quant", std::move(notes));
+  return config;
+}
+
+std::vector<std::string> loads_in(const QuantSpec& spec) {
+  if (spec.range == RangeKind::Signed) return {};
+  return {"transformers", "vLLM"};
+}
+
+}  // namespace
+
+const Dialect kBitsAndBytes = {.name = "bitsandbytes",
+                               .scale_dtype = scale_dtype_float,
+                               .form = form,
+                               .outputs = outputs,
+                               .config = config,
+                               .loads_in = loads_in,
+                               .recognise = bitsandbytes::recognise};
+
+}  // namespace mq

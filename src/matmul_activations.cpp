@@ -1,0 +1,92 @@
+#include "src/matmul_activations.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "src/active_table.hpp"
+#include "src/float_rows.hpp"
+
+namespace mq::detail {
+namespace {
+
+QuantSpec spec_of(const ActivationSpec& activation) {
+  QuantSpec spec;
+  spec.granularity = PerTensor{};
+  spec.mapping = activation.mapping;
+  if (activation.element == "int8") return spec;
+  if (activation.element != "fp8_e4m3" || activation.mapping != Mapping::Symmetric) {
+    throw Error({.code = ErrorCode::Usage,
+                 .message = "activations cannot be quantized so",
+                 .expected = "int8 or symmetric fp8_e4m3",
+                 .found = activation.element});
+  }
+  spec.codec = "fp8";
+  spec.element = DType::Float8E4M3FN;
+  return spec;
+}
+
+}  // namespace
+
+ActivationQuantizer::ActivationQuantizer(const ActivationSpec& spec)
+    : spec_(spec_of(spec)), rule_(spec_), per_token_(spec.per_token) {}
+
+ActivationQuantizer::Params ActivationQuantizer::choose(const kernels::Range& range, std::int64_t row) const {
+  if (range.nonfinite != 0) {
+    throw Error({.code = ErrorCode::Numeric,
+                 .message = "activations cannot be quantized: row " + std::to_string(row),
+                 .expected = "finite values",
+                 .found = std::to_string(range.nonfinite) + " that are NaN or infinite"});
+  }
+  float scale = rule_.scale(range.lo, range.hi);
+  round_scales(DType::Float32, &scale, 1);
+  return {scale, spec_.is_integer() ? rule_.zero_point(range.lo, scale) : 0.0f};
+}
+
+void ActivationQuantizer::quantize(const float* x, std::size_t k, const Params& params, std::int8_t* codes) const {
+  const float inverse = 1.0f / params.scale;
+  active_table().quantize_8(x, 1, k, &inverse, &params.zero_point, rule_.code_min(), rule_.code_max(),
+                            reinterpret_cast<std::uint8_t*>(codes));
+}
+
+void ActivationQuantizer::round_trip(const float* x, std::size_t k, const Params& params, std::uint8_t* codes,
+                                     float* y) const {
+  const kernels::KernelTable& table = active_table();
+  if (is_integer()) {
+    auto* const integers = reinterpret_cast<std::int8_t*>(codes);
+    quantize(x, k, params, integers);
+    table.dequantize_i8(integers, 1, k, &params.scale, &params.zero_point, y);
+  } else {
+    table.quantize_e4m3(x, 1, k, &params.scale, codes);
+    table.dequantize_e4m3(codes, 1, k, &params.scale, y);
+  }
+}
+
+const float* ActivationReader::row(std::int64_t index, float* scratch) const {
+  const std::byte* from = rows_.view.bytes.data() + bytes_of(rows_.view.dtype, index * rows_.k);
+  const bool in_place =
+      rows_.view.dtype == DType::Float32 && reinterpret_cast<std::uintptr_t>(from) % alignof(float) == 0;
+  if (in_place) return reinterpret_cast<const float*>(from);
+  widen(rows_.view.dtype, from, rows_.k, scratch);
+  return scratch;
+}
+
+void ActivationReader::share_params(float* scratch) {
+  kernels::Range all = {0, 0, 0};
+  for (std::int64_t r = 0; r < rows_.rows; ++r) {
+    kernels::Range range;
+    active_table().range(row(r, scratch), 1, static_cast<std::size_t>(rows_.k), &range);
+    if (range.nonfinite != 0) quantizer_->choose(range, r);
+    all.lo = r == 0 ? range.lo : std::min(all.lo, range.lo);
+    all.hi = r == 0 ? range.hi : std::max(all.hi, range.hi);
+  }
+  shared_ = quantizer_->choose(all, 0);
+}
+
+ActivationQuantizer::Params ActivationReader::params_of(std::int64_t index, const float* x) const {
+  if (shared_) return *shared_;
+  kernels::Range range;
+  active_table().range(x, 1, static_cast<std::size_t>(rows_.k), &range);
+  return quantizer_->choose(range, index);
+}
+
+}  // namespace mq::detail

@@ -1,0 +1,162 @@
+"""Values of quantized models as their own packages decode them, against `mq-convert dequantize` (see dialects.sh)."""
+import glob
+import importlib.util
+import os
+import subprocess
+import sys
+
+import numpy as np
+import torch
+from safetensors import safe_open
+
+PROGRAM, MODEL, WORK = sys.argv[1:4]
+LINEAR = 42  # quantized weights of the model
+
+
+def run(*arguments):
+    subprocess.run([PROGRAM, *arguments, "--no-sync"], check=True, stdout=subprocess.DEVNULL)
+
+
+def quantized(name, *options):
+    """The model quantized, and its values as float32 and in its own type."""
+    folder = os.path.join(WORK, name)
+    run("quantize", MODEL, folder, "--effort", "fast", *options)
+    run("dequantize", folder, folder + "-f32", "--dtype", "f32")
+    return folder
+
+
+def load(folder):
+    tensors = {}
+    for file in sorted(glob.glob(folder + "/*.safetensors")):
+        with safe_open(file, "pt") as handle:
+            for key in handle.keys():
+                tensors[key] = handle.get_tensor(key)
+    return tensors
+
+
+def gptq_values(t, module, bits, version):
+    """From the description of the format, in NumPy."""
+
+    def fields(words):  # a bit stream down each column
+        rows, cols = words.shape
+        stream = np.unpackbits(np.ascontiguousarray(words).view(np.uint8).reshape(rows, cols, 4), axis=2, bitorder="little")
+        stream = stream.transpose(0, 2, 1).reshape(-1, bits, cols).astype(np.int64)
+        return (stream << np.arange(bits)[None, :, None]).sum(1)
+
+    q = fields(t[module + ".qweight"].numpy().view(np.uint32))
+    z = fields(t[module + ".qzeros"].numpy().view(np.uint32).T).T + (1 if version == 1 else 0)
+    s = t[module + ".scales"].float().numpy()
+    g = t[module + ".g_idx"].numpy()
+    return torch.from_numpy(((q - z[g]).astype(np.float32) * s[g]).T.copy())
+
+
+def awq_package():
+    """AutoAWQ's unpacking, a file that needs nothing but torch; None if the package is not there."""
+    spec = importlib.util.find_spec("awq")
+    if spec is None:
+        return None
+    path = os.path.join(spec.submodule_search_locations[0], "utils", "packing_utils.py")
+    file = importlib.util.spec_from_file_location("awq_packing", path)
+    module = importlib.util.module_from_spec(file)
+    file.loader.exec_module(module)
+    return module
+
+
+def awq_values(t, module, group):
+    parts = [t[module + leaf] for leaf in (".qweight", ".qzeros")]
+    scales = t[module + ".scales"].float()
+    return AWQ.dequantize_gemm(*parts, scales, 4, group).T
+
+
+def check(name, folder, values, suffix):
+    stored, ours = load(folder), load(folder + "-f32")
+    modules = [key[: -len(suffix)] for key in stored if key.endswith(suffix)]
+    assert len(modules) == LINEAR, (name, len(modules))
+    for module in modules:
+        theirs, mine = values(stored, module), ours[module + ".weight"]
+        assert torch.equal(theirs, mine), f"{name}: {module}: {(theirs - mine).abs().max()}"
+    print(f"{name}: {len(modules)} weights equal")
+
+
+def check_bitsandbytes(name, folder):
+    import bitsandbytes.functional as F
+
+    def values(t, module):
+        key = module + ".weight"
+        state = F.QuantState.from_dict({k[len(key) + 1:]: v for k, v in t.items() if k.startswith(key + ".")}, device="cpu")
+        state.dtype = torch.float32
+        return F.dequantize_4bit(t[key], state)
+
+    check(name, folder, values, ".weight.absmax")
+
+
+def check_bitsandbytes_int8(folder):
+    import bitsandbytes.functional as F
+
+    stored, ours = load(folder), load(folder + "-f32")
+    worst = 0
+    for key in [k for k in stored if k.endswith(".SCB")]:
+        weight = key[: -len("SCB")] + "weight"
+        theirs, mine = F.int8_vectorwise_dequant(stored[weight], stored[key]), ours[weight]
+        worst = max(worst, ((theirs - mine).abs() / mine.abs().clamp_min(1e-30)).max().item())
+    assert worst <= 2 ** -22, worst
+    print(f"bitsandbytes int8: relative difference {worst:.1e} at most")
+
+
+def check_nested():
+    """Double-quantized scales, written by bitsandbytes itself."""
+    import bitsandbytes.functional as F
+    from safetensors.torch import save_file
+
+    source = load(MODEL)
+    key = "model.layers.0.mlp.up_proj.weight"
+    packed, state = F.quantize_4bit(source[key].float(), blocksize=64, compress_statistics=True, quant_type="nf4")
+    file = os.path.join(WORK, "nested.safetensors")
+    parts = {f"{key}.{k}": v for k, v in state.as_dict(packed=True).items()}
+    save_file({key: packed, **parts}, file)
+    run("dequantize", file, file[:-len(".safetensors")] + "-f.safetensors", "--dtype", "f32")
+    with safe_open(file[:-len(".safetensors")] + "-f.safetensors", "pt") as handle:
+        mine = handle.get_tensor(key)
+    theirs = F.dequantize_4bit(packed, state)
+    assert torch.equal(theirs, mine), (theirs - mine).abs().max()
+    print("bitsandbytes, double quantization: values equal")
+
+
+def check_logits(name, folder):
+    """The model as transformers loads it, against the model that our decoded weights make."""
+    from transformers import AutoModelForCausalLM
+
+    run("dequantize", folder, folder + "-same")
+    ids = torch.arange(5, 69)[None]
+
+    def logits(path):
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16).eval()
+        with torch.no_grad():
+            return model(ids).logits.float()
+
+    theirs, mine = logits(folder), logits(folder + "-same")
+    assert torch.equal(theirs, mine), f"{name}: {(theirs - mine).abs().max()}"
+    print(f"{name}: logits of transformers equal")
+
+
+for scheme, bits in (("int4:g128", 4), ("int4:g32:signed", 4), ("int8:channel", 8), ("int3:g64", 3), ("int2:g64", 2)):
+    check(f"GPTQ {scheme}", quantized(f"gptq-{scheme}", "--scheme", scheme, "--dialect", "gptq"),
+          lambda t, m, b=bits: gptq_values(t, m, b, 1), ".qweight")
+check("GPTQ v2 int4:g32:asym", quantized("gptq2", "--scheme", "int4:g32:asym", "--dialect", "gptq_v2"),
+      lambda t, m: gptq_values(t, m, 4, 2), ".qweight")
+AWQ = awq_package()
+if AWQ is None:
+    print("AWQ: skipped, there is no package awq")
+else:
+    for scheme in ("int4:g128:asym", "int4:g128", "int4:g128:signed"):
+        check(f"AWQ {scheme}", quantized(f"awq-{scheme}", "--scheme", scheme, "--dialect", "awq"),
+              lambda t, m: awq_values(t, m, 128), ".qweight")
+for scheme in ("nf4", "fp4:g128", "nf4:signed"):
+    folder = quantized(f"bnb-{scheme}", "--scheme", scheme, "--dialect", "bitsandbytes")
+    check_bitsandbytes(f"bitsandbytes {scheme}", folder)
+    if scheme != "fp4:g128":
+        check_logits(f"bitsandbytes {scheme}", folder)
+check_bitsandbytes_int8(quantized("bnb-int8", "--scheme", "int8", "--dialect", "bitsandbytes"))
+check_nested()
+for scheme in ("int4:g32", "int4:g32:signed", "nvfp4", "mxfp4", "fp8_e4m3:b128x128"):
+    check_logits(f"compressed-tensors {scheme}", quantized(f"ct-{scheme}", "--scheme", scheme))
