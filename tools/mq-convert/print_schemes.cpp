@@ -13,14 +13,12 @@ std::string to_text(const std::vector<SchemeRow>& schemes, const Style&) {
   for (const SchemeRow& scheme : schemes) {
     std::string loads_in;
     for (const std::string& name : scheme.loads_in) loads_in += (loads_in.empty() ? "" : ", ") + name;
-    if (loads_in.empty()) loads_in = scheme.written ? "mq only" : "no file yet";
+    if (loads_in.empty()) loads_in = "mq only";
     table.add(
         {scheme.name, fixed(scheme.bits_per_weight, 3), scheme.spec, scheme.dialect, loads_in, scheme.description});
   }
   return table.text() +
-         "\nBits per weight are those of a 4096 x 4096 weight of a bfloat16 model, scales included. No file yet: the "
-         "C++\n"
-         "library encodes and decodes it in memory, no layout of files that is written here holds it.\n"
+         "\nBits per weight are those of a 4096 x 4096 weight of a bfloat16 model, scales included.\n"
          "Every part can be changed: NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed]"
          "[+ACTIVATION],\nfor example int4:g32:asym or int8+int8:token:dyn.\n";
 }
@@ -56,8 +54,7 @@ json::Value to_json(const std::vector<SchemeRow>& schemes) {
     row.set("spec", scheme.spec);
     row.set("bits_per_weight", scheme.bits_per_weight);
     row.set("description", scheme.description);
-    row.set("written", scheme.written);
-    row.set("dialect", scheme.written ? json::Value(scheme.dialect) : json::Value());
+    row.set("dialect", scheme.dialect);
     row.set("loads_in", string_array(scheme.loads_in));
     rows.push_back(std::move(row));
   }

@@ -22,7 +22,6 @@ void try_dialect(const Source& source, const SchemeInfo& scheme, const Dialect& 
     const Plan plan = make_plan(source, recipe, analysis);
     row.bits_per_weight = plan.steps.front().bits_per_weight;
     row.loads_in = plan.loads_in;
-    row.written = true;
     row.dialect = plan.steps.front().dialect;
   } catch (const Error& refusal) {
     if (refusal.code() != ErrorCode::Usage) throw;
@@ -46,7 +45,7 @@ std::vector<SchemeRow> list_schemes() {
                   .bits_per_weight = bits_per_weight(scheme.spec, weight.info.shape),
                   .description = std::string(scheme.description)};
     for (const Dialect* dialect : all_dialects()) {
-      if (dialect->outputs != nullptr && !row.written) try_dialect(source, scheme, *dialect, row);
+      if (dialect->outputs != nullptr && row.dialect.empty()) try_dialect(source, scheme, *dialect, row);
     }
     rows.push_back(std::move(row));
   }

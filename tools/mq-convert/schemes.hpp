@@ -12,7 +12,6 @@ struct SchemeRow {
   double bits_per_weight = 0;  // of a 4096 x 4096 weight of a bfloat16 model
   std::string description;
   std::vector<std::string> loads_in = {};  // besides this library
-  bool written = false;                    // a layout of files holds it; else mq::quantize() makes it in memory only
   std::string dialect = {};                // the first that does
 };
 
