@@ -219,7 +219,8 @@ class StepMaker {
   // Applies --if-indivisible. Returns false if the tensor is kept instead.
   bool fit_group(Step& step, QuantSpec& spec, IfIndivisible if_indivisible) {
     const auto* group = std::get_if<PerGroup>(&spec.granularity);
-    const bool blocks = is_quantized_block(spec.element);
+    // Other outputs refuse blocks as such.
+    const bool blocks = gguf_ != nullptr && is_quantized_block(spec.element);
     if (!group && !blocks) return true;
     const Shape shape = encoded_shape(step, source_);
     const std::int64_t size = group ? group->group_size : info(spec.element).block_numel;

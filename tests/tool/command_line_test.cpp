@@ -74,7 +74,7 @@ TEST_CASE("a command line that makes no sense is code 2 and one line that says w
   check_usage_error({"quantize", kCnn, "x", "--rule", "nonsense"}, "PATTERN=SPEC");
   check_usage_error({"quantize", kCnn, "x", "--effort", "hard"}, "expected fast, search, max or reference");
   check_usage_error({"quantize", kCnn, "x", "--effort", "reference"}, "has no foreign encoder to follow");
-  check_usage_error({"quantize", kCnn, "x", "--scheme", "q4_k"}, "block size does not divide the rows");
+  check_usage_error({"quantize", kCnn, "x", "--scheme", "q4_k"}, "belong into a GGUF file");
   check_usage_error({"quantize", kCnn, "x", "--only", "nothing.*"}, "matches no tensor");
   check_usage_error({"compare", kCnn, kCnn, "--min-sqnr", "much"}, "decibels");
 }
