@@ -100,7 +100,7 @@ PartMatrix part_matrix(const PartInfo& part, const QuantSpec& spec) {
           .row_bytes = part.row_bytes,
           .item_bytes = info(part.dtype).block_bytes,
           .bits = spec.bits,
-          .least = spec.qmin()};
+          .least = spec.is_integer() ? spec.qmin() : 0};
 }
 
 PartLayout::PartLayout(const PartForm& form, const PartMatrix& part)
