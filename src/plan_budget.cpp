@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <map>
 
+#include "mq/metrics.hpp"
 #include "src/allocate.hpp"
 #include "src/dialects/gguf.hpp"
 #include "src/fused_sets.hpp"
@@ -102,10 +102,15 @@ std::string described(const Budget& budget) {
 }
 
 struct Totals {
-  double bytes = 0, error = 0, power = 0, numel = 0;
+  double bytes = 0, numel = 0;
+  ErrorStats error = {};
 
+  void add(const RatePoint& point) {
+    bytes += static_cast<double>(point.bytes);
+    error.error_sq += point.error;
+    error.x_sq += point.power;
+  }
   double bits() const { return numel > 0 ? 8 * bytes / numel : 0; }
-  double sqnr_db() const { return error > 0 ? 10 * (math::log10(power) - math::log10(error)) : HUGE_VAL; }
 };
 
 // The index of a point for each item.
@@ -130,12 +135,9 @@ Allocation choose(const std::vector<Item>& items, const Budget& budget, const Ra
   Totals least{.numel = numel};
   for (std::size_t i = 0; i < items.size(); ++i) {
     const auto cheapest = std::ranges::min_element(options[i], {}, &Option::cost) - options[i].begin();
-    const RatePoint& point = items[i].points[static_cast<std::size_t>(cheapest)];
-    least.bytes += static_cast<double>(point.bytes);
-    least.error += point.error;
-    least.power += point.power;
+    least.add(items[i].points[static_cast<std::size_t>(cheapest)]);
   }
-  const std::string reach = by_error ? fixed(least.sqnr_db(), 2) + " dB at most"
+  const std::string reach = by_error ? fixed(least.error.sqnr_db(), 2) + " dB at most"
                             : budget.kind == Budget::Kind::BitsPerWeight
                                 ? fixed(least.bits(), 3) + " bits per weight at least"
                                 : fixed(least.bytes + static_cast<double>(rates.other_bytes), 0) + " bytes at least";
@@ -176,14 +178,12 @@ std::string choose_within_budget(std::vector<Decision>& decisions, const Source&
       if (reason.str().empty()) reason = decision.reason + why.str();
       decision.reason = reason;
     }
-    totals.bytes += static_cast<double>(point.bytes);
-    totals.error += point.error;
-    totals.power += point.power;
+    totals.add(point);
     totals.numel += static_cast<double>(items[i].numel);
   }
   const double gap = choice.value > 0 ? 1 - choice.least_value / choice.value : 0;
   return "within " + described(budget) + ": " + fixed(totals.bits(), 3) + " bits per weight at " +
-         fixed(totals.sqnr_db(), 2) + " dB, " +
+         fixed(totals.error.sqnr_db(), 2) + " dB, " +
          (gap > 0 ? "at most " + fixed(100 * gap, 3) + " % from the best choice there is" : "the best choice there is");
 }
 

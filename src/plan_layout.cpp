@@ -16,7 +16,8 @@ namespace {
 json::Value new_config(const Plan& plan) {
   const auto quantizes = [](const Step& step) { return step.quantizes(); };
   if (std::none_of(plan.steps.begin(), plan.steps.end(), quantizes)) return nullptr;
-  return dialect_named(plan.recipe.dialect).config(plan);
+  const auto config = dialect_named(plan.recipe.dialect).config;
+  return config == nullptr ? json::Value() : config(plan);
 }
 
 // The one type that every float tensor of the output has, if there is one: the model's new type.

@@ -146,6 +146,7 @@ Source describe(const Checkpoint& checkpoint, Recognise recognise) {
   if (recognise == Recognise::Quantized) {
     bool known = config.is_null();
     for (const Dialect* dialect : all_dialects()) {
+      if (dialect->recognise == nullptr) continue;
       auto found = dialect->recognise(checkpoint, config);
       if (!found) continue;
       known = true;

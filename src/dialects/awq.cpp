@@ -63,22 +63,12 @@ bool is_standard(const Step& step, DType original) {
 }
 
 json::Value config(const Plan& plan) {
-  const Step* first = nullptr;
-  for (const Step& step : plan.steps) {
-    if (!step.quantizes()) continue;
-    if (first == nullptr) first = &step;
-    if (group_size_of(*step.spec) == group_size_of(*first->spec)) continue;
-    throw Error({.code = ErrorCode::Usage,
-                 .message = "AWQ has one group size for all weights",
-                 .tensor = step.id,
-                 .expected = to_string(first->spec->granularity) + ", as " + printable(first->id),
-                 .found = to_string(step.spec->granularity)});
-  }
+  const Step* const first = first_of_alike(
+      plan, "AWQ has one group size for all weights",
+      [](const QuantSpec& a, const QuantSpec& b) { return group_size_of(a) == group_size_of(b); },
+      [](const QuantSpec& spec) { return to_string(spec.granularity); });
   if (first == nullptr) return nullptr;
-  json::Array kept;
-  for (std::string& module : kept_modules(plan)) {
-    if (module != "lm_head") kept.emplace_back(std::move(module));
-  }
+  json::Array kept = kept_but_head(plan);
   json::Value config;
   config.set("quant_method", "awq");
   config.set("bits", 4);
@@ -86,8 +76,7 @@ json::Value config(const Plan& plan) {
   config.set("zero_point", true);
   config.set("version", "gemm");
   config.set("modules_to_not_convert", kept.empty() ? json::Value() : json::Value(std::move(kept)));
-  json::Value notes = make_notes(plan, is_standard);
-  if (!notes.is_null()) config.set("mono_quant", std::move(notes));
+  add_notes(config, plan, is_standard);
   return config;
 }
 

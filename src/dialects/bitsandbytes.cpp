@@ -58,12 +58,17 @@ std::vector<std::byte> quant_map(const DialectRequest& request) {
   return levels_of(request.codec.spec);
 }
 
+// What weights are decoded to.
+std::string_view float_name(DType original) {
+  const bool half = original == DType::BFloat16 || original == DType::Float16;
+  return half ? info(original).name : "float32";
+}
+
 std::vector<std::byte> quant_state(const DialectRequest& request) {
   json::Value state;
   state.set("quant_type", request.codec.spec.codec);
   state.set("blocksize", std::get<PerGroup>(request.codec.spec.granularity).group_size);
-  const bool half = request.original == DType::BFloat16 || request.original == DType::Float16;
-  state.set("dtype", half ? info(request.original).name : std::string_view("float32"));
+  state.set("dtype", float_name(request.original));
   state.set("shape", json::Array{request.shape[0], request.shape[1]});
   const std::string text = json::dump(state, -1);
   const auto bytes = std::as_bytes(std::span(text));
@@ -113,44 +118,30 @@ bool is_standard(const Step& step, DType original) {
 }
 
 json::Value config(const Plan& plan) {
-  const Step* first = nullptr;
-  bool head = false;
-  for (const Step& step : plan.steps) {
-    if (!step.quantizes()) continue;
-    if (first == nullptr) first = &step;
-    head = head || step.kind == TensorKind::Head;
-    if (step.spec->codec == first->spec->codec) continue;
-    throw Error({.code = ErrorCode::Usage,
-                 .message = "bitsandbytes has one encoding for all weights of a model",
-                 .tensor = step.id,
-                 .expected = to_string(*first->spec) + ", as " + printable(first->id),
-                 .found = to_string(*step.spec)});
-  }
+  const Step* const first = first_of_alike(
+      plan, "bitsandbytes has one encoding for all weights of a model",
+      [](const QuantSpec& a, const QuantSpec& b) { return a.codec == b.codec; },
+      [](const QuantSpec& spec) { return to_string(spec); });
   if (first == nullptr) return nullptr;
   const bool four = is_4bit(*first->spec);
   const DType original = plan.source.tensors[first->inputs.front()].info.dtype;
-  json::Array kept;
-  for (std::string& module : kept_modules(plan)) {
-    if (module != "lm_head") kept.emplace_back(std::move(module));
-  }
-  if (!head) kept.emplace_back("lm_head");
+  json::Array kept = kept_but_head(plan);
+  if (!quantizes_head(plan)) kept.emplace_back("lm_head");
   json::Value config;
   config.set("quant_method", "bitsandbytes");
   config.set("load_in_4bit", four);
   config.set("load_in_8bit", !four);
   if (four) {
-    const bool half = original == DType::BFloat16 || original == DType::Float16;
     config.set("bnb_4bit_quant_type", first->spec->codec);
     config.set("bnb_4bit_use_double_quant", false);
-    config.set("bnb_4bit_compute_dtype", half ? info(original).name : std::string_view("float32"));
+    config.set("bnb_4bit_compute_dtype", float_name(original));
     config.set("bnb_4bit_quant_storage", "uint8");
   }
   config.set("llm_int8_skip_modules", std::move(kept));
   config.set("llm_int8_threshold", 6.0);
   config.set("llm_int8_has_fp16_weight", false);
   config.set("llm_int8_enable_fp32_cpu_offload", false);
-  json::Value notes = make_notes(plan, is_standard);
-  if (!notes.is_null()) config.set("mono_quant", std::move(notes));
+  add_notes(config, plan, is_standard);
   return config;
 }
 

@@ -135,8 +135,7 @@ json::Value make_config(const Plan& plan) {
   config.set("ignore", ignored(plan, model_config));
   config.set("config_groups", std::move(config_groups));
   // What the standard fields cannot say, under a key that other readers ignore.
-  json::Value own = make_notes(plan, is_standard);
-  if (!own.is_null()) config.set("mono_quant", std::move(own));
+  add_notes(config, plan, is_standard);
   return config;
 }
 

@@ -46,7 +46,7 @@ struct Dialect {
   // The stored tensors, in order. Pure.
   // Throws: Usage for what this dialect cannot hold, with the nearest thing it can.
   std::vector<StoredOutput> (*outputs)(const DialectRequest& request);
-  // The model's quantization config, given all steps; null if the dialect has none.
+  // The model's quantization config, given all steps; null, as a function or a value, if there is none.
   json::Value (*config)(const Plan& plan);
   // Runtimes that load a model directory with such weights.
   std::vector<std::string> (*loads_in)(const QuantSpec& spec);
@@ -55,8 +55,10 @@ struct Dialect {
 
   // Finds the quantized weights of a checkpoint: one logical tensor for each, whose parts say which stored tensors it
   // takes. config is the quantization config found with the checkpoint, or null. Empty optional: not this dialect.
+  // Null: nothing is stored as by this dialect alone, or another one recognises it.
   // Throws: Corrupt if tensors and config contradict each other.
-  std::optional<std::vector<LogicalTensor>> (*recognise)(const Checkpoint& checkpoint, const json::Value& config);
+  std::optional<std::vector<LogicalTensor>> (*recognise)(const Checkpoint& checkpoint,
+                                                         const json::Value& config) = nullptr;
 
   // The encodings that a budget chooses among if nothing is said, as text.
   std::span<const std::string_view> candidates = {};

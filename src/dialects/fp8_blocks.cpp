@@ -40,17 +40,10 @@ bool is_standard(const Step& step, DType original) {
 }
 
 json::Value config(const Plan& plan) {
-  const Step* first = nullptr;
-  for (const Step& step : plan.steps) {
-    if (!step.quantizes()) continue;
-    if (first == nullptr) first = &step;
-    if (step.spec->granularity == first->spec->granularity) continue;
-    throw Error({.code = ErrorCode::Usage,
-                 .message = "this layout has one size of blocks for all weights",
-                 .tensor = step.id,
-                 .expected = to_string(first->spec->granularity) + ", as " + printable(first->id),
-                 .found = to_string(step.spec->granularity)});
-  }
+  const Step* const first = first_of_alike(
+      plan, "this layout has one size of blocks for all weights",
+      [](const QuantSpec& a, const QuantSpec& b) { return a.granularity == b.granularity; },
+      [](const QuantSpec& spec) { return to_string(spec.granularity); });
   if (first == nullptr) return nullptr;
   const PerBlock& block = *blocks_of(*first->spec);
   json::Array kept;
@@ -60,8 +53,7 @@ json::Value config(const Plan& plan) {
   config.set("activation_scheme", "dynamic");
   config.set("weight_block_size", json::Array{block.rows, block.cols});
   config.set("modules_to_not_convert", kept.empty() ? json::Value() : json::Value(std::move(kept)));
-  json::Value notes = make_notes(plan, is_standard);
-  if (!notes.is_null()) config.set("mono_quant", std::move(notes));
+  add_notes(config, plan, is_standard);
   return config;
 }
 

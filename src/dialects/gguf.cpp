@@ -47,16 +47,8 @@ std::vector<StoredOutput> outputs(const DialectRequest& request) {
   return {{.info = std::move(info), .part = "codes"}};
 }
 
-json::Value config(const Plan&) {
-  return nullptr;
-}
-
 std::vector<std::string> loads_in(const QuantSpec&) {
   return {"llama.cpp"};
-}
-
-std::optional<std::vector<LogicalTensor>> recognise(const Checkpoint&, const json::Value&) {
-  return std::nullopt;
 }
 
 }  // namespace
@@ -68,9 +60,8 @@ const Dialect kGgufDialect = {.name = "gguf",
                               .scale_dtype = scale_dtype,
                               .form = form,
                               .outputs = outputs,
-                              .config = config,
+                              .config = nullptr,
                               .loads_in = loads_in,
-                              .recognise = recognise,
                               .candidates = kCandidates};
 
 }  // namespace mq

@@ -122,10 +122,6 @@ std::vector<std::string> loads_in_v2(const QuantSpec& spec) {
   return {"transformers"};
 }
 
-std::optional<std::vector<LogicalTensor>> recognise_none(const Checkpoint&, const json::Value&) {
-  return std::nullopt;
-}
-
 }  // namespace
 
 const Dialect kGptq = {.name = "gptq",
@@ -146,7 +142,6 @@ const Dialect kGptqV2 = {.name = "gptq_v2",
                          .config = make_config_v2,
                          .loads_in = loads_in_v2,
                          .config_file = "quantize_config.json",
-                         .recognise = recognise_none,
                          .joins_sets = true};
 
 }  // namespace mq

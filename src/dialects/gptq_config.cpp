@@ -37,8 +37,8 @@ std::optional<Settings> common_settings(const Plan& plan) {
 // Modules with other settings, and those that are kept: what a reader would otherwise take for the common ones.
 json::Value exceptions(const Plan& plan, const Settings& common) {
   json::Object dynamic;
-  for (const std::string& module : kept_modules(plan)) {
-    if (module != "lm_head") dynamic.emplace_back("-:" + module_pattern(module), json::Object{});
+  for (const json::Value& module : kept_but_head(plan)) {
+    dynamic.emplace_back("-:" + module_pattern(*module.as_string()), json::Object{});
   }
   for (const Step& step : plan.steps) {
     if (!step.quantizes()) continue;
@@ -60,8 +60,6 @@ bool is_standard(const Step& step, DType original) {
 json::Value make(const Plan& plan, const char* checkpoint_format) {
   const std::optional<Settings> common = common_settings(plan);
   if (!common) return nullptr;
-  const bool head = std::ranges::any_of(
-      plan.steps, [](const Step& step) { return step.quantizes() && step.kind == TensorKind::Head; });
   json::Value meta;
   meta.set("quantizer", json::Array{"mono-quant:" + std::string(kVersion)});
   json::Value config;
@@ -70,7 +68,7 @@ json::Value make(const Plan& plan, const char* checkpoint_format) {
   config.set("group_size", common->group_size);
   config.set("desc_act", false);
   config.set("sym", common->symmetric);
-  config.set("lm_head", head);
+  config.set("lm_head", quantizes_head(plan));
   config.set("checkpoint_format", checkpoint_format);
   config.set("true_sequential", true);
   config.set("static_groups", false);
@@ -78,8 +76,7 @@ json::Value make(const Plan& plan, const char* checkpoint_format) {
   config.set("dynamic", exceptions(plan, *common));
   config.set("pack_dtype", "int32");
   config.set("meta", std::move(meta));
-  json::Value notes = make_notes(plan, is_standard);
-  if (!notes.is_null()) config.set("mono_quant", std::move(notes));
+  add_notes(config, plan, is_standard);
   return config;
 }
 

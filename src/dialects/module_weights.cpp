@@ -1,7 +1,8 @@
 #include "src/dialects/module_weights.hpp"
 
-#include <array>
-#include <utility>
+#include <algorithm>
+
+#include "src/fused_sets.hpp"
 
 namespace mq {
 
@@ -52,11 +53,6 @@ DType scale_dtype_of_model(const QuantSpec&, DType original) {
 }
 
 std::string module_pattern(const std::string& module) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kFused = {{{"q_proj", "qkv_proj"},
-                                                                                    {"k_proj", "qkv_proj"},
-                                                                                    {"v_proj", "qkv_proj"},
-                                                                                    {"gate_proj", "gate_up_proj"},
-                                                                                    {"up_proj", "gate_up_proj"}}};
   const std::size_t dot = module.rfind('.') + 1;
   std::string leaf = module.substr(dot);
   std::string escaped;
@@ -65,10 +61,8 @@ std::string module_pattern(const std::string& module) {
     if (kSpecial.find(c) != std::string_view::npos) escaped += '\\';
     escaped += c;
   }
-  for (const auto& [part, fused] : kFused) {
-    if (leaf != part) continue;
+  if (const std::string_view fused = fused_module_of(leaf); !fused.empty()) {
     leaf = "(?:" + leaf + "|" + std::string(fused) + ")";
-    break;
   }
   return "^" + escaped + leaf + "$";
 }
@@ -81,6 +75,33 @@ std::vector<std::string> kept_modules(const Plan& plan) {
     if (module && !step.quantizes() && step.action != Step::Action::Drop) names.push_back(module_of(step.id));
   }
   return names;
+}
+
+json::Array kept_but_head(const Plan& plan) {
+  std::vector<std::string> names = kept_modules(plan);
+  std::erase(names, "lm_head");
+  return {names.begin(), names.end()};
+}
+
+bool quantizes_head(const Plan& plan) {
+  return std::ranges::any_of(plan.steps,
+                             [](const Step& step) { return step.quantizes() && step.kind == TensorKind::Head; });
+}
+
+const Step* first_of_alike(const Plan& plan, const char* message, bool (*alike)(const QuantSpec&, const QuantSpec&),
+                           std::string (*text)(const QuantSpec&)) {
+  const Step* first = nullptr;
+  for (const Step& step : plan.steps) {
+    if (!step.quantizes()) continue;
+    if (first == nullptr) first = &step;
+    if (alike(*step.spec, *first->spec)) continue;
+    throw Error({.code = ErrorCode::Usage,
+                 .message = message,
+                 .tensor = step.id,
+                 .expected = text(*first->spec) + ", as " + printable(first->id),
+                 .found = text(*step.spec)});
+  }
+  return first;
 }
 
 }  // namespace mq

@@ -35,5 +35,14 @@ std::string module_pattern(const std::string& module);
 
 // Modules of the plan that a runtime builds as Linear layers and that stay floats.
 std::vector<std::string> kept_modules(const Plan& plan);
+// The same without "lm_head", which runtimes keep anyway.
+json::Array kept_but_head(const Plan& plan);
+
+bool quantizes_head(const Plan& plan);
+
+// The first quantized step, for layouts with one setting for all; null if nothing is quantized.
+// Throws: Usage, with the message and the texts of both, naming the first tensor that is not like it.
+const Step* first_of_alike(const Plan& plan, const char* message, bool (*alike)(const QuantSpec&, const QuantSpec&),
+                           std::string (*text)(const QuantSpec&));
 
 }  // namespace mq

@@ -24,16 +24,8 @@ std::vector<StoredOutput> outputs(const DialectRequest& request) {
   return {{.info = std::move(info), .part = "codes"}};
 }
 
-json::Value config(const Plan&) {
-  return nullptr;
-}
-
 std::vector<std::string> loads_in(const QuantSpec&) {
   return {"transformers", "vLLM"};
-}
-
-std::optional<std::vector<LogicalTensor>> recognise(const Checkpoint&, const json::Value&) {
-  return std::nullopt;
 }
 
 }  // namespace
@@ -42,8 +34,7 @@ const Dialect kPlain = {.name = "plain",
                         .scale_dtype = scale_dtype,
                         .form = form,
                         .outputs = outputs,
-                        .config = config,
-                        .loads_in = loads_in,
-                        .recognise = recognise};
+                        .config = nullptr,
+                        .loads_in = loads_in};
 
 }  // namespace mq

@@ -97,7 +97,7 @@ LogicalTensor DialectReader::assemble(const Dialect& dialect, const WeightClaim&
   return out;
 }
 
-json::Value make_notes(const Plan& plan, bool (*is_standard)(const Step& step, DType original)) {
+void add_notes(json::Value& config, const Plan& plan, bool (*is_standard)(const Step& step, DType original)) {
   json::Object weights;
   for (const Step& step : plan.steps) {
     if (!step.quantizes()) continue;
@@ -106,11 +106,11 @@ json::Value make_notes(const Plan& plan, bool (*is_standard)(const Step& step, D
     json::Value note;
     note.set("spec", to_string(*step.spec));
     note.set("dtype", to_string(original.dtype));
-    if (!step.transforms.empty()) note.set("transposed", true);
+    if (step.transposes()) note.set("transposed", true);
     if (step.leading_dims != 1) note.set("leading_dims", step.leading_dims);
     weights.emplace_back(step.id, std::move(note));
   }
-  return weights.empty() ? json::Value() : json::Value(std::move(weights));
+  if (!weights.empty()) config.set("mono_quant", std::move(weights));
 }
 
 std::string module_of(std::string_view name) {

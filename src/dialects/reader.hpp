@@ -59,9 +59,9 @@ class DialectReader {
   Pool<Shared<QuantSpec>> specs_;
 };
 
-// The notes about weights of a plan that the dialect's own fields do not describe, by `is_standard`; null if there are
-// none.
-json::Value make_notes(const Plan& plan, bool (*is_standard)(const Step& step, DType original));
+// Adds "mono_quant" to a quantization config: notes about the weights of a plan that the dialect's own fields do not
+// describe, by `is_standard`; nothing if there are none.
+void add_notes(json::Value& config, const Plan& plan, bool (*is_standard)(const Step& step, DType original));
 
 // "model.layers.0.mlp.up_proj" for its ".weight"; other names stay as they are.
 std::string module_of(std::string_view name);
