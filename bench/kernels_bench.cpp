@@ -87,6 +87,28 @@ std::vector<Bench> affine_benches() {
        [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
          t.range(d.x.data(), n / run, run, d.ranges.data());
        }},
+      {"range/f16", 16, 0, 16, groups,
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         t.range_halves({d.halves.data(), false}, n / run, run, d.ranges.data());
+       }},
+      {"measured/int4-f32", 32, 4, 32, groups,
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         mq::kernels::ErrorSums sums{};
+         t.quantize_4_measured(d.x.data(), n / run, run, {d.a.data(), d.a.data(), d.b.data(), 0, 15}, d.packed.data(),
+                               &sums);
+       }},
+      {"measured/int4-f16", 16, 4, 16, groups,
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         mq::kernels::ErrorSums sums{};
+         t.quantize_4_halves({d.halves.data(), false}, n / run, run, {d.a.data(), d.a.data(), d.b.data(), 0, 15},
+                             d.packed.data(), &sums);
+       }},
+      {"measured/int8-bf16", 16, 8, 16, groups,
+       [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
+         mq::kernels::ErrorSums sums{};
+         t.quantize_8_halves({d.halves.data(), true}, n / run, run, {d.a.data(), d.a.data(), d.b.data(), -128, 127},
+                             d.bytes.data(), &sums);
+       }},
       {"quantize/int8", 32, 8, 32, all_runs,
        [](const KernelTable& t, Data& d, std::size_t n, std::size_t run) {
          t.quantize_8(d.x.data(), n / run, run, d.a.data(), d.b.data(), -128, 127, d.bytes.data());
@@ -141,8 +163,7 @@ std::vector<Bench> search_benches() {
                    }
                  }};
   };
-  return {bench("int4:sym:full", false), bench("int4:sym:full", true), bench("int4:asym", false),
-          bench("nf4", false)};
+  return {bench("int4:sym:full", false), bench("int4:sym:full", true), bench("int4:asym", false), bench("nf4", false)};
 }
 
 std::vector<Bench> float_benches() {

@@ -29,6 +29,14 @@ struct ErrorSums {
   float max_error;  // max |x-y|; a NaN difference does not take part, it shows in the sums
 };
 
+// Floats of 16 bits.
+struct Halves {
+  const std::uint16_t* data;
+  bool brain;  // bfloat16, else binary16
+
+  Halves operator+(std::ptrdiff_t elements) const noexcept { return {data + elements, brain}; }
+};
+
 static_assert(sizeof(Range) == 16, "vector code stores ranges as four floats");
 
 // Affine parameters of runs: element i of the input belongs to run i / run.
@@ -122,6 +130,13 @@ struct KernelTable {
                               std::uint8_t* q, ErrorSums* sums) noexcept;
   void (*quantize_4_measured)(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
                               std::uint8_t* packed, ErrorSums* sums) noexcept;
+
+  // The same of floats of 16 bits, as if they were widened first.
+  void (*range_halves)(Halves x, std::size_t rows, std::size_t run, Range* out) noexcept;
+  void (*quantize_8_halves)(Halves x, std::size_t rows, std::size_t run, const AffineRuns& runs, std::uint8_t* q,
+                            ErrorSums* sums) noexcept;
+  void (*quantize_4_halves)(Halves x, std::size_t rows, std::size_t run, const AffineRuns& runs, std::uint8_t* packed,
+                            ErrorSums* sums) noexcept;
 
   // The scale and the zero point of each run that leave the least (weighted) squared error, as far as the search sees;
   // scale 0 for runs that are all zero or weigh nothing. Scales are not rounded to any type.

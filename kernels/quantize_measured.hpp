@@ -1,7 +1,7 @@
 // Affine codes and, from the same registers, how far what they stand for is from the input.
 #pragma once
 
-#include "kernels/lanes.hpp"
+#include "kernels/load.hpp"
 #include "kernels/metrics.hpp"
 #include "kernels/quantize.hpp"
 #include "kernels/reference.hpp"
@@ -11,8 +11,9 @@ namespace mq::kernels {
 // Clamped as float to whole limits that are moved by the zero point: rounding to a whole number cannot cross a whole
 // limit, so this is clamp(rne(x * inv_scale) + zero_point, qmin, qmax) - zero_point, the number that the scale is
 // multiplied with to decode.
-template <class Isa, bool kSigned, bool kNibbles>
+template <class Isa, class Load, bool kSigned, bool kNibbles>
 struct MeasuredOp {
+  using Element = typename Load::Element;
   using L = Lanes<Isa>;
   using Floats = typename L::Floats;
   using Ints = typename L::Ints;
@@ -50,11 +51,11 @@ struct MeasuredOp {
   };
 
   template <std::size_t kRuns>
-  static void step(const Parameters<kRuns>& p, const float* x, std::uint8_t* q, Errors& errors) {
+  static void step(const Parameters<kRuns>& p, const Element* x, std::uint8_t* q, Errors& errors) {
     Ints i[4];
     for (std::size_t k = 0; k < 4; ++k) {
       const std::size_t r = k * kRuns / 4;
-      const Floats value = Floats::load_unaligned(x + k * kWidth);
+      const Floats value = Load::at(x + k * kWidth);
       const Floats scaled = value * p.inv_scale[r];
       i[k] = xsimd::nearbyint_as_int(xsimd::min(xsimd::max(scaled, p.lowest[r]), p.highest[r]));
       errors.add(k, value, xsimd::to_float(i[k]) * p.scale[r]);
@@ -79,30 +80,58 @@ template <class Isa>
 struct QuantizeMeasured {
   static void quantize_8_measured(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
                                   std::uint8_t* q, ErrorSums* sums) noexcept {
-    if (!in_range(runs, rows, run)) return Reference<Isa>::quantize_8_measured(x, rows, run, runs, q, sums);
-    if (runs.qmin >= -128.0f && runs.qmax <= 127.0f) {
-      apply<MeasuredOp<Isa, true, false>>(x, rows, run, runs, q, *sums);
-    } else if (runs.qmin >= 0.0f && runs.qmax <= 255.0f) {
-      apply<MeasuredOp<Isa, false, false>>(x, rows, run, runs, q, *sums);
-    } else {
-      Reference<Isa>::quantize_8_measured(x, rows, run, runs, q, sums);
-    }
+    if (codes_8<LoadF32<Isa>>(x, rows, run, runs, q, *sums)) return;
+    Reference<Isa>::quantize_8_measured(x, rows, run, runs, q, sums);
   }
-
   static void quantize_4_measured(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
                                   std::uint8_t* packed, ErrorSums* sums) noexcept {
-    if (!in_range(runs, rows, run)) return Reference<Isa>::quantize_4_measured(x, rows, run, runs, packed, sums);
-    apply<MeasuredOp<Isa, false, true>>(x, rows, run, runs, packed, *sums);
+    if (codes_4<LoadF32<Isa>>(x, rows, run, runs, packed, *sums)) return;
+    Reference<Isa>::quantize_4_measured(x, rows, run, runs, packed, sums);
+  }
+
+  static void quantize_8_halves(Halves x, std::size_t rows, std::size_t run, const AffineRuns& runs, std::uint8_t* q,
+                                ErrorSums* sums) noexcept {
+    const bool done = x.brain ? codes_8<LoadBf16<Isa>>(x.data, rows, run, runs, q, *sums)
+                              : codes_8<LoadF16<Isa>>(x.data, rows, run, runs, q, *sums);
+    if (!done) Reference<Isa>::quantize_8_halves(x, rows, run, runs, q, sums);
+  }
+  static void quantize_4_halves(Halves x, std::size_t rows, std::size_t run, const AffineRuns& runs,
+                                std::uint8_t* packed, ErrorSums* sums) noexcept {
+    const bool done = x.brain ? codes_4<LoadBf16<Isa>>(x.data, rows, run, runs, packed, *sums)
+                              : codes_4<LoadF16<Isa>>(x.data, rows, run, runs, packed, *sums);
+    if (!done) Reference<Isa>::quantize_4_halves(x, rows, run, runs, packed, sums);
   }
 
  private:
+  // False: not for the vector form.
+  template <class Load>
+  static bool codes_8(const typename Load::Element* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
+                      std::uint8_t* q, ErrorSums& sums) {
+    if (!in_range(runs, rows, run)) return false;
+    if (runs.qmin >= -128.0f && runs.qmax <= 127.0f) {
+      apply<MeasuredOp<Isa, Load, true, false>>(x, rows, run, runs, q, sums);
+      return true;
+    }
+    if (runs.qmin < 0.0f || runs.qmax > 255.0f) return false;
+    apply<MeasuredOp<Isa, Load, false, false>>(x, rows, run, runs, q, sums);
+    return true;
+  }
+
+  template <class Load>
+  static bool codes_4(const typename Load::Element* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
+                      std::uint8_t* packed, ErrorSums& sums) {
+    if (!in_range(runs, rows, run)) return false;
+    apply<MeasuredOp<Isa, Load, false, true>>(x, rows, run, runs, packed, sums);
+    return true;
+  }
+
   static bool in_range(const AffineRuns& runs, std::size_t rows, std::size_t run) {
     return runs.qmin <= runs.qmax && Quantize<Isa>::small_zero_points(runs.zero_point, rows, run);
   }
 
   template <class Op>
-  static void apply(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs, std::uint8_t* q,
-                    ErrorSums& sums) {
+  static void apply(const typename Op::Element* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
+                    std::uint8_t* q, ErrorSums& sums) {
     constexpr std::size_t kBlock = ErrorLanes<Isa>::kBlock;
     const std::size_t n = rows * run;
     for (std::size_t begin = 0; begin < n; begin += kBlock) {
@@ -119,8 +148,8 @@ struct QuantizeMeasured {
 
   // The lanes are their own variable: stores through q, which points to bytes, could change what is behind a reference.
   template <class Op>
-  static ErrorLanes<Isa> steps_inside_runs(const float* x, std::size_t begin, std::size_t end, std::size_t run,
-                                           const AffineRuns& runs, std::uint8_t* q) {
+  static ErrorLanes<Isa> steps_inside_runs(const typename Op::Element* x, std::size_t begin, std::size_t end,
+                                           std::size_t run, const AffineRuns& runs, std::uint8_t* q) {
     ErrorLanes<Isa> errors;
     std::size_t r = begin / run;
     for (std::size_t i = begin; i < end; ++r) {
@@ -132,8 +161,8 @@ struct QuantizeMeasured {
   }
 
   template <class Op, std::size_t kRuns>
-  static ErrorLanes<Isa> steps_over_runs(const float* x, std::size_t begin, std::size_t end, const AffineRuns& runs,
-                                         std::uint8_t* q) {
+  static ErrorLanes<Isa> steps_over_runs(const typename Op::Element* x, std::size_t begin, std::size_t end,
+                                         const AffineRuns& runs, std::uint8_t* q) {
     ErrorLanes<Isa> errors;
     for (std::size_t i = begin; i < end; i += Op::kStep) {
       const typename Op::template Parameters<kRuns> p(runs, i / Op::kStep * kRuns);

@@ -17,21 +17,10 @@ struct Reference {
   using Small = SmallFloat<Isa>;
 
   static void range(const float* x, std::size_t rows, std::size_t run, Range* out) noexcept {
-    for (std::size_t r = 0; r < rows; ++r) {
-      Range found = {__builtin_inff(), -__builtin_inff(), 0};
-      for (std::size_t i = 0; i < run; ++i) {
-        const float v = x[r * run + i];
-        if (!(__builtin_fabsf(v) < __builtin_inff())) {
-          ++found.nonfinite;
-          continue;
-        }
-        found.lo = v < found.lo ? v : found.lo;
-        found.hi = v > found.hi ? v : found.hi;
-      }
-      const bool none = found.nonfinite == run;
-      // -0 + +0 is +0.
-      out[r] = {none ? 0.0f : found.lo + 0.0f, none ? 0.0f : found.hi + 0.0f, found.nonfinite};
-    }
+    ranges(ValueOf{x}, rows, run, out);
+  }
+  static void range_halves(Halves x, std::size_t rows, std::size_t run, Range* out) noexcept {
+    ranges(ValueOfHalf{x}, rows, run, out);
   }
 
   // To the nearest integer, ties to even, by what the addition of 2^23 rounds away; the library's function would be
@@ -51,31 +40,33 @@ struct Reference {
 
   static void quantize_8(const float* x, std::size_t rows, std::size_t run, const float* inv_scale,
                          const float* zero_point, float qmin, float qmax, std::uint8_t* q) noexcept {
-    for (std::size_t r = 0; r < rows; ++r) {
-      for (std::size_t i = r * run; i < (r + 1) * run; ++i) {
-        q[i] = static_cast<std::uint8_t>(code(x[i], inv_scale[r], zero_point[r], qmin, qmax));
-      }
-    }
+    codes_8(ValueOf{x}, rows, run, {inv_scale, nullptr, zero_point, qmin, qmax}, q);
   }
 
   static void quantize_4(const float* x, std::size_t rows, std::size_t run, const float* inv_scale,
                          const float* zero_point, float qmin, float qmax, std::uint8_t* packed) noexcept {
-    for (std::size_t r = 0; r < rows; ++r) {
-      for (std::size_t i = r * run; i < (r + 1) * run; ++i) {
-        put_nibble(packed, i, static_cast<std::uint8_t>(code(x[i], inv_scale[r], zero_point[r], qmin, qmax)));
-      }
-    }
+    codes_4(ValueOf{x}, rows, run, {inv_scale, nullptr, zero_point, qmin, qmax}, packed);
   }
 
   static void quantize_8_measured(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
                                   std::uint8_t* q, ErrorSums* sums) noexcept {
-    quantize_8(x, rows, run, runs.inv_scale, runs.zero_point, runs.qmin, runs.qmax, q);
-    add_errors(x, rows * run, run, runs, *sums);
+    codes_8(ValueOf{x}, rows, run, runs, q);
+    add_errors(ValueOf{x}, rows * run, run, runs, *sums);
   }
   static void quantize_4_measured(const float* x, std::size_t rows, std::size_t run, const AffineRuns& runs,
                                   std::uint8_t* packed, ErrorSums* sums) noexcept {
-    quantize_4(x, rows, run, runs.inv_scale, runs.zero_point, runs.qmin, runs.qmax, packed);
-    add_errors(x, rows * run, run, runs, *sums);
+    codes_4(ValueOf{x}, rows, run, runs, packed);
+    add_errors(ValueOf{x}, rows * run, run, runs, *sums);
+  }
+  static void quantize_8_halves(Halves x, std::size_t rows, std::size_t run, const AffineRuns& runs, std::uint8_t* q,
+                                ErrorSums* sums) noexcept {
+    codes_8(ValueOfHalf{x}, rows, run, runs, q);
+    add_errors(ValueOfHalf{x}, rows * run, run, runs, *sums);
+  }
+  static void quantize_4_halves(Halves x, std::size_t rows, std::size_t run, const AffineRuns& runs,
+                                std::uint8_t* packed, ErrorSums* sums) noexcept {
+    codes_4(ValueOfHalf{x}, rows, run, runs, packed);
+    add_errors(ValueOfHalf{x}, rows * run, run, runs, *sums);
   }
 
   static void dequantize_i8(const std::int8_t* q, std::size_t rows, std::size_t run, const float* scale,
@@ -202,16 +193,66 @@ struct Reference {
   static constexpr std::size_t kLanes = 16;
   static constexpr std::size_t kBlock = 1024;
 
-  static void add_errors(const float* x, std::size_t n, std::size_t run, const AffineRuns& runs, ErrorSums& sums) {
-    float y[kBlock];
+  struct ValueOf {
+    const float* x;
+    float operator()(std::size_t i) const { return x[i]; }
+  };
+  struct ValueOfHalf {
+    Halves x;
+    float operator()(std::size_t i) const { return x.brain ? Small::from_bf16(x.data[i]) : Small::from_f16(x.data[i]); }
+  };
+
+  template <class Value>
+  static void ranges(Value value, std::size_t rows, std::size_t run, Range* out) {
+    for (std::size_t r = 0; r < rows; ++r) {
+      Range found = {__builtin_inff(), -__builtin_inff(), 0};
+      for (std::size_t i = r * run; i < (r + 1) * run; ++i) {
+        const float v = value(i);
+        if (!(__builtin_fabsf(v) < __builtin_inff())) {
+          ++found.nonfinite;
+          continue;
+        }
+        found.lo = v < found.lo ? v : found.lo;
+        found.hi = v > found.hi ? v : found.hi;
+      }
+      const bool none = found.nonfinite == run;
+      // -0 + +0 is +0.
+      out[r] = {none ? 0.0f : found.lo + 0.0f, none ? 0.0f : found.hi + 0.0f, found.nonfinite};
+    }
+  }
+
+  template <class Value>
+  static void codes_8(Value value, std::size_t rows, std::size_t run, const AffineRuns& runs, std::uint8_t* q) {
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t i = r * run; i < (r + 1) * run; ++i) {
+        q[i] = static_cast<std::uint8_t>(code(value(i), runs.inv_scale[r], runs.zero_point[r], runs.qmin, runs.qmax));
+      }
+    }
+  }
+
+  template <class Value>
+  static void codes_4(Value value, std::size_t rows, std::size_t run, const AffineRuns& runs, std::uint8_t* packed) {
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t i = r * run; i < (r + 1) * run; ++i) {
+        put_nibble(
+            packed, i,
+            static_cast<std::uint8_t>(code(value(i), runs.inv_scale[r], runs.zero_point[r], runs.qmin, runs.qmax)));
+      }
+    }
+  }
+
+  template <class Value>
+  static void add_errors(Value value, std::size_t n, std::size_t run, const AffineRuns& runs, ErrorSums& sums) {
+    float x[kBlock], y[kBlock];
     for (std::size_t begin = 0; begin < n; begin += kBlock) {
       const std::size_t count = n - begin < kBlock ? n - begin : kBlock;
       for (std::size_t i = 0; i < count; ++i) {
         const std::size_t r = (begin + i) / run;
-        const std::int32_t q = code(x[begin + i], runs.inv_scale[r], runs.zero_point[r], runs.qmin, runs.qmax);
+        x[i] = value(begin + i);
+        const std::int32_t q = code(x[i], runs.inv_scale[r], runs.zero_point[r], runs.qmin, runs.qmax);
         y[i] = (static_cast<float>(q) - runs.zero_point[r]) * runs.scale[r];
       }
-      add_block(x + begin, y, count, sums);
+      add_block(x, y, count, sums);
     }
   }
 

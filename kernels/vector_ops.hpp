@@ -8,6 +8,7 @@
 #include "kernels/levels.hpp"
 #include "kernels/metrics.hpp"
 #include "kernels/minmax.hpp"
+#include "kernels/minmax_halves.hpp"
 #include "kernels/narrow.hpp"
 #include "kernels/pack.hpp"
 #include "kernels/quantize.hpp"
@@ -20,6 +21,7 @@ namespace mq::kernels {
 
 template <class Isa>
 struct VectorOps : Minmax<Isa>,
+                   MinmaxHalves<Isa>,
                    Quantize<Isa>,
                    QuantizeMeasured<Isa>,
                    Search<VectorSearch<Isa>>,

@@ -25,6 +25,7 @@ StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& ste
   if (weigh_errors && step.importance) {
     for (const float weight : *step.importance) column_factors_.push_back(std::sqrt(weight));
   }
+  if (step.quantizes()) choose_path();
   tiles_left_ = grid_.count();
   digests_.resize(static_cast<std::size_t>(grid_.count()));
   errors_.resize(step.quantizes() ? digests_.size() : 0);
@@ -49,6 +50,17 @@ void StepRun::prepare_encode(StepTiling tiling) {
   std::optional<QParams> given;
   if (tiling.given_range) given = choose_qparams(std::span(&*step_.range, 1), *step_.spec);
   state_ = codec.begin(request_, given ? &*given : nullptr);
+}
+
+// What is not finite has no part in errors, and weights change them: both are found out after encoding.
+void StepRun::choose_path() {
+  const Codec& codec = codec_of(*step_.spec);
+  const DType dtype = tensor_.info.dtype;
+  const bool whole_rows = grid_.tile_cols == grid_.matrix.cols;
+  measures_ = whole_rows && !request_.allow_nonfinite && column_factors_.empty() && codec.measures != nullptr &&
+              codec.measures(request_);
+  takes_halves_ = measures_ && codec.encode_halves != nullptr && !codec.searches(request_) && reader_->is_direct() &&
+                  (dtype == DType::Float16 || dtype == DType::BFloat16);
 }
 
 std::int64_t StepRun::tile_bytes(std::int64_t index) const noexcept {

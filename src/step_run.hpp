@@ -55,8 +55,10 @@ class StepRun {
 
  private:
   void prepare_encode(StepTiling tiling);
+  void choose_path();
   void copy(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
   void encode(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
+  void encode_halves(const Tile& tile, std::int64_t index, WorkerScratch& scratch, ErrorStats& error);
   void repack(const Tile& stored, std::int64_t index, WorkerScratch& scratch);
   void encode_band(const Tile& band, const Tile& tile, const float* x, WorkerScratch& scratch, ErrorStats& error,
                    NonfiniteCounts& excluded);
@@ -90,6 +92,8 @@ class StepRun {
   std::int64_t copied_item_bytes_ = 1;
   std::optional<MatrixReader> reader_;
   bool observes_ = false;
+  bool measures_ = false;      // the encoder tells the error
+  bool takes_halves_ = false;  // and takes 16-bit floats as they are stored
   DialectRequest asked_;
   CodecRequest request_;
   std::vector<PartInfo> parts_;

@@ -124,6 +124,8 @@ void StepRun::encode(const Tile& stored, std::int64_t index, WorkerScratch& scra
   NonfiniteCounts excluded;
   if (step_.repacks) {
     repack(tile, index, scratch);
+  } else if (takes_halves_) {
+    encode_halves(tile, index, scratch, error);
   } else {
     for_each_band(stored, index, scratch, !observes_,
                   [&](const Tile& band, const float* x) { encode_band(band, tile, x, scratch, error, excluded); });
@@ -136,6 +138,13 @@ void StepRun::encode(const Tile& stored, std::int64_t index, WorkerScratch& scra
     write_part(o, p, tile, scratch.spans[p], scratch.stored);
   }
   if (tiles_left_.fetch_sub(1) == 1) write_held(scratch.stored);
+}
+
+void StepRun::encode_halves(const Tile& tile, std::int64_t index, WorkerScratch& scratch, ErrorStats& error) {
+  const std::span<const std::byte> stored = reader_->read_bytes(tile, scratch.reader);
+  if (!observes_) take_digests(stored, tile, index);
+  const kernels::Halves x{reinterpret_cast<const std::uint16_t*>(stored.data()), tensor_.info.dtype == DType::BFloat16};
+  count(codec_of(*step_.spec).encode_halves(*state_, tile, x, scratch.spans, error));
 }
 
 void StepRun::repack(const Tile& tile, std::int64_t index, WorkerScratch& scratch) {
@@ -156,12 +165,8 @@ void StepRun::encode_band(const Tile& band, const Tile& tile, const float* x, Wo
     spans[p] = scratch.spans[p].subspan(static_cast<std::size_t>(band.row - tile.row) * row_bytes,
                                         static_cast<std::size_t>(band.rows) * row_bytes);
   }
-  const bool whole_rows = band.cols == request_.layout.matrix.cols;
-  // What is not finite has no part in errors: found out below.
-  const bool measured = step_.quantizes() && whole_rows && !request_.allow_nonfinite && codec.measures != nullptr &&
-                        codec.measures(request_) && column_factors_.empty();
-  count(codec.encode(*state_, band, x, spans, measured ? &error : nullptr));
-  if (measured || !step_.quantizes()) return;
+  count(codec.encode(*state_, band, x, spans, measures_ ? &error : nullptr));
+  if (measures_ || !step_.quantizes()) return;
 
   std::vector<std::span<const std::byte>> filled(spans.begin(), spans.end());
   for (std::size_t p = 0; p < parts_.size(); ++p) {

@@ -183,11 +183,19 @@ class RowErrors {
   kernels::ErrorSums sums_ = {};
 };
 
-EncodeCounts encode_measured(const ScaledState& state, const Tile& tile, const float* x, PartSpans spans,
-                             ErrorStats& error) {
-  const CodePlan plan(state.request(), tile);
+auto measuring_kernel(const CodePlan& plan, const float*) {
   const kernels::KernelTable& k = active_table();
-  const auto quantize = plan.kind == CodePlan::Kind::Nibbles ? k.quantize_4_measured : k.quantize_8_measured;
+  return plan.kind == CodePlan::Kind::Nibbles ? k.quantize_4_measured : k.quantize_8_measured;
+}
+auto measuring_kernel(const CodePlan& plan, kernels::Halves) {
+  const kernels::KernelTable& k = active_table();
+  return plan.kind == CodePlan::Kind::Nibbles ? k.quantize_4_halves : k.quantize_8_halves;
+}
+
+template <class X>
+EncodeCounts encode_measured(const ScaledState& state, const Tile& tile, X x, PartSpans spans, ErrorStats& error) {
+  const CodePlan plan(state.request(), tile);
+  const auto quantize = measuring_kernel(plan, x);
   auto* const codes = reinterpret_cast<std::uint8_t*>(spans[0].data());
   const float least = state.rule().code_min() + plan.bias, most = state.rule().code_max() + plan.bias;
   KernelParams kernel;
@@ -196,7 +204,7 @@ EncodeCounts encode_measured(const ScaledState& state, const Tile& tile, const f
   const BlockLayout& layout = state.request().layout;
   const bool across_rows = layout.run == layout.matrix.cols || layout.matrix.cols % 1024 == 0;
 
-  return state.encode(tile, x, spans, across_rows, [&](const Strip& strip, const float* in, StripParams& params) {
+  return state.encode(tile, x, spans, across_rows, [&](const Strip& strip, X in, StripParams& params) {
     const float* const inverse = kernel.prepare(params, strip.runs, plan.bias);
     std::uint8_t* const out = codes + plan.offset(tile, strip);
     rows.add(strip, [&](std::size_t run, std::size_t runs, std::int64_t first, kernels::ErrorSums& sums) {
@@ -237,6 +245,11 @@ EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, Pa
                   static_cast<std::size_t>(plan.row_bytes - plan.used_bytes));
     }
   });
+}
+
+EncodeCounts encode_halves(const CodecState& base, const Tile& tile, kernels::Halves x, PartSpans spans,
+                           ErrorStats& error) {
+  return encode_measured(static_cast<const ScaledState&>(base), tile, x, spans, error);
 }
 
 void decode(const CodecRequest& request, const Tile& tile, ConstPartSpans spans, float* y) {
@@ -282,6 +295,7 @@ constinit const Codec kAffine = with_scales({
     .searches = searches,
     .measures = measures,
     .encode = encode,
+    .encode_halves = encode_halves,
     .decode = decode,
 });
 

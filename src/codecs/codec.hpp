@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/kernel_table.hpp"
 #include "mq/dtype.hpp"
 #include "mq/metrics.hpp"
 #include "mq/observer.hpp"
@@ -115,6 +116,10 @@ struct Codec {
   // would say of x and the decoded codes is added to it, row by row; the tile then has whole rows.
   EncodeCounts (*encode)(const CodecState& state, const Tile& tile, const float* x, PartSpans parts,
                          ErrorStats* error) = nullptr;
+  // The same of whole rows of 16-bit floats, at an even address, where measures() and not searches(): what encode()
+  // does of them widened. Null if there is no such form.
+  EncodeCounts (*encode_halves)(const CodecState& state, const Tile& tile, kernels::Halves x, PartSpans parts,
+                                ErrorStats& error) = nullptr;
   // After the last encode: the parts that are not tiled, in the order of parts() (tiled ones empty).
   void (*finish)(const CodecState& state, PartSpans parts) = nullptr;
 

@@ -25,10 +25,11 @@ std::size_t scale_bytes(const QuantSpec& spec) {
   return static_cast<std::size_t>(info(scale_dtype_of(spec)).block_bytes);
 }
 
-std::int64_t ranges_of(const float* x, const Strip& strip, kernels::Range* ranges) {
-  active_table().range(x, static_cast<std::size_t>(strip.runs), static_cast<std::size_t>(strip.run), ranges);
+std::int64_t count_nonfinite(const StripRanges& ranges, std::int64_t runs) {
   std::int64_t nonfinite = 0;
-  for (std::int64_t i = 0; i < strip.runs; ++i) nonfinite += static_cast<std::int64_t>(ranges[i].nonfinite);
+  for (std::size_t i = 0; i < static_cast<std::size_t>(runs); ++i) {
+    nonfinite += static_cast<std::int64_t>(ranges[i].nonfinite);
+  }
   return nonfinite;
 }
 
@@ -49,6 +50,17 @@ void require_count(const char* what, std::size_t found, std::int64_t blocks) {
 }
 
 }  // namespace
+
+std::int64_t ranges_of(const float* x, const Strip& strip, StripRanges& ranges) {
+  active_table().range(x, static_cast<std::size_t>(strip.runs), static_cast<std::size_t>(strip.run), ranges.data());
+  return count_nonfinite(ranges, strip.runs);
+}
+
+std::int64_t ranges_of(kernels::Halves x, const Strip& strip, StripRanges& ranges) {
+  active_table().range_halves(x, static_cast<std::size_t>(strip.runs), static_cast<std::size_t>(strip.run),
+                              ranges.data());
+  return count_nonfinite(ranges, strip.runs);
+}
 
 ScaledState::ScaledState(const CodecRequest& request, const QParams* given) : request_(request), rule_(request.spec) {
   const auto searches = codec_of(request.spec).searches;
@@ -136,26 +148,25 @@ EncodeCounts ScaledState::begin_tile(const Tile& tile, PartSpans parts) const {
   return {.overflow = tile.row == 0 && tile.col == 0 ? overflow_ : 0};
 }
 
-EncodeCounts ScaledState::params_of(const Tile& tile, const Strip& strip, const float* x, PartSpans parts,
-                                    StripSearch* search, StripParams& params) const {
-  if (source_ == Source::Data) return choose(tile, strip, x, parts, search, params);
+// Returns how many scales became infinite, of those that follow from this strip.
+std::int64_t ScaledState::params_of(const Tile& tile, const Strip& strip, const StripRanges& ranges,
+                                    StripParams& params) const {
+  if (source_ == Source::Data) return choose(strip, ranges, params);
   if (!rule_.has_zero_points()) std::fill_n(params.zero_point.begin(), strip.runs, rule_.common_zero_point());
   for_each_block(request_.layout, tile, strip, [&](std::int64_t first, std::int64_t block, std::int64_t count) {
     std::copy_n(scales_.data() + block, count, params.scale.data() + first);
     if (!rule_.has_zero_points()) return;
     load_zero_points(request_.spec, zero_points_.data() + block, count, params.zero_point.data() + first);
   });
-  if (source_ == Source::Observed) return {};
-  std::array<kernels::Range, kStripRuns> ranges;
-  return {.nonfinite = ranges_of(x, strip, ranges.data())};
+  return 0;
 }
 
 // Replaces parameters that follow from the ranges by better ones, where there are any. Returns how many scales became
 // infinite.
-std::int64_t ScaledState::improve(const Strip& strip, const float* x, const kernels::Range* ranges, StripSearch& search,
+std::int64_t ScaledState::improve(const Strip& strip, const float* x, const StripRanges& ranges, StripSearch& search,
                                   StripParams& params) const {
   StripParams found;
-  search.find(strip, x, ranges, found.scale.data(), found.zero_point.data());
+  search.find(strip, x, ranges.data(), found.scale.data(), found.zero_point.data());
   const auto runs = static_cast<std::size_t>(strip.runs);
   for (std::size_t i = 0; i < runs; ++i) {
     if (found.scale[i] == 0) {
@@ -167,32 +178,32 @@ std::int64_t ScaledState::improve(const Strip& strip, const float* x, const kern
   return round_scales(scale_dtype_of(request_.spec), params.scale.data(), runs);
 }
 
-// One pass: every run of the strip is a whole block, and blocks follow each other like runs.
-EncodeCounts ScaledState::choose(const Tile& tile, const Strip& strip, const float* x, PartSpans parts,
-                                 StripSearch* search, StripParams& params) const {
-  const BlockLayout& layout = request_.layout;
-  const DType dtype = scale_dtype_of(request_.spec);
+// One pass: every run of the strip is a whole block.
+std::int64_t ScaledState::choose(const Strip& strip, const StripRanges& ranges, StripParams& params) const {
   const auto runs = static_cast<std::size_t>(strip.runs);
-  std::array<kernels::Range, kStripRuns> ranges;
-  EncodeCounts counts{.nonfinite = ranges_of(x, strip, ranges.data())};
   for (std::size_t i = 0; i < runs; ++i) params.scale[i] = rule_.scale(ranges[i].lo, ranges[i].hi);
-  counts.overflow = round_scales(dtype, params.scale.data(), runs);
+  const std::int64_t overflow = round_scales(scale_dtype_of(request_.spec), params.scale.data(), runs);
   if (rule_.has_zero_points()) {
     for (std::size_t i = 0; i < runs; ++i) params.zero_point[i] = rule_.zero_point(ranges[i].lo, params.scale[i]);
   } else {
     std::fill_n(params.zero_point.begin(), runs, rule_.common_zero_point());
   }
-  if (search != nullptr) counts.overflow = improve(strip, x, ranges.data(), *search, params);
+  return overflow;
+}
 
+// Blocks follow each other like the runs that they are.
+void ScaledState::store_params(const Tile& tile, const Strip& strip, const StripParams& params, PartSpans parts) const {
+  const BlockLayout& layout = request_.layout;
+  const auto runs = static_cast<std::size_t>(strip.runs);
   const std::int64_t first = (strip.row - tile.row) * layout.grid_cols + strip.col / layout.run;
   const auto offset = static_cast<std::size_t>(first);
-  store_scales(dtype, params.scale.data(), runs, parts[kScale].data() + offset * scale_bytes(request_.spec));
-  if (!rule_.has_zero_points()) return counts;
+  store_scales(scale_dtype_of(request_.spec), params.scale.data(), runs,
+               parts[kScale].data() + offset * scale_bytes(request_.spec));
+  if (!rule_.has_zero_points()) return;
   std::byte* zero_points = parts[kZeroPoint].data() + offset;
   for (std::size_t i = 0; i < runs; ++i) {
     zero_points[i] = static_cast<std::byte>(static_cast<std::int32_t>(params.zero_point[i]));
   }
-  return counts;
 }
 
 void check_scaled(const QuantSpec& spec) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <type_traits>
 
 #include "src/block_ranges.hpp"
 #include "src/codecs/codec.hpp"
@@ -21,6 +22,11 @@ struct StripParams {
   std::array<float, kStripRuns> zero_point;
 };
 
+// The ranges of a strip's runs. ranges_of() returns how many elements are not finite.
+using StripRanges = std::array<kernels::Range, kStripRuns>;
+std::int64_t ranges_of(const float* x, const Strip& strip, StripRanges& ranges);
+std::int64_t ranges_of(kernels::Halves x, const Strip& strip, StripRanges& ranges);
+
 class ScaledState final : public CodecState {
  public:
   ScaledState(const CodecRequest& request, const QParams* given);
@@ -34,17 +40,25 @@ class ScaledState final : public CodecState {
 
   // Calls emit(strip, x of the strip, its parameters) for the strips of a tile, and gives the scale and zero point rows
   // of the tile where those parts are tiled. emit may change the parameters.
-  template <class Emit>
-  EncodeCounts encode(const Tile& tile, const float* x, PartSpans parts, bool across_rows, Emit&& emit) const {
+  // x: floats, or 16-bit floats where nothing is searched for and all values have to be finite.
+  template <class X, class Emit>
+  EncodeCounts encode(const Tile& tile, X x, PartSpans parts, bool across_rows, Emit&& emit) const {
     EncodeCounts counts = begin_tile(tile, parts);
     StripParams params;
+    StripRanges ranges;
     std::optional<StripSearch> search;
     if (searches_) search.emplace(request_.spec, request_.search);
     std::vector<float> finite;
     for_each_strip(request_.layout, tile, across_rows, [&](const Strip& strip) {
-      const float* in = x + strip.offset;
-      counts.add(params_of(tile, strip, in, parts, search ? &*search : nullptr, params));
-      if (request_.allow_nonfinite) in = finite_values(in, strip.runs * strip.run, finite);
+      X in = x + strip.offset;
+      if (source_ != Source::Observed) counts.nonfinite += ranges_of(in, strip, ranges);
+      std::int64_t overflow = params_of(tile, strip, ranges, params);
+      if constexpr (std::is_same_v<X, const float*>) {
+        if (search) overflow = improve(strip, in, ranges, *search, params);
+        if (request_.allow_nonfinite) in = finite_values(in, strip.runs * strip.run, finite);
+      }
+      counts.overflow += overflow;
+      if (source_ == Source::Data) store_params(tile, strip, params, parts);
       emit(strip, in, params);
     });
     return counts;
@@ -55,12 +69,11 @@ class ScaledState final : public CodecState {
 
   void take(const QParams& given);
   EncodeCounts begin_tile(const Tile& tile, PartSpans parts) const;
-  EncodeCounts params_of(const Tile& tile, const Strip& strip, const float* x, PartSpans parts, StripSearch* search,
-                         StripParams& params) const;
-  EncodeCounts choose(const Tile& tile, const Strip& strip, const float* x, PartSpans parts, StripSearch* search,
-                      StripParams& params) const;
-  std::int64_t improve(const Strip& strip, const float* x, const kernels::Range* ranges, StripSearch& search,
+  std::int64_t params_of(const Tile& tile, const Strip& strip, const StripRanges& ranges, StripParams& params) const;
+  std::int64_t choose(const Strip& strip, const StripRanges& ranges, StripParams& params) const;
+  std::int64_t improve(const Strip& strip, const float* x, const StripRanges& ranges, StripSearch& search,
                        StripParams& params) const;
+  void store_params(const Tile& tile, const Strip& strip, const StripParams& params, PartSpans parts) const;
   void store(std::int64_t first_block, std::int64_t blocks, PartSpans parts) const;
 
   CodecRequest request_;
