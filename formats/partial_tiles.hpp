@@ -12,7 +12,10 @@ namespace mq::formats {
 class PartialTiles final : public PartialOutput {
  public:
   // `tiles` is borrowed. Throws: Io as io::PartialFolder.
-  PartialTiles(const std::filesystem::path& target, TileWriter& tiles) : folder_(target), tiles_(tiles) {}
+  PartialTiles(const std::filesystem::path& target, bool overwrite, TileWriter& tiles)
+      : folder_(target), tiles_(tiles) {
+    if (!overwrite) folder_.remove_if_published();
+  }
 
   const std::filesystem::path& open() override {
     folder_.open();
@@ -34,7 +37,7 @@ class PartialTiles final : public PartialOutput {
 // Nothing unless CreateOptions::resume asks for it.
 inline std::unique_ptr<PartialTiles> make_partial(const std::filesystem::path& target, const CreateOptions& options,
                                                   TileWriter& tiles) {
-  return options.resume ? std::make_unique<PartialTiles>(target, tiles) : nullptr;
+  return options.resume ? std::make_unique<PartialTiles>(target, options.overwrite, tiles) : nullptr;
 }
 
 }  // namespace mq::formats

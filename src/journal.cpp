@@ -6,6 +6,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "formats/io/partial_folder.hpp"
 #include "mq/error.hpp"
 #include "src/digest.hpp"
 
@@ -14,7 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kName = "journal";
 constexpr std::uint64_t kMaxBytes = std::uint64_t{4} << 30;
 
 std::string checksum(std::string_view text) {
@@ -119,7 +119,7 @@ void require_same(const json::Value& found, const json::Value& expected, const f
 }  // namespace
 
 Journal::Journal(const fs::path& folder, const json::Value& identity) {
-  const fs::path path = folder / kName;
+  const fs::path path = folder / io::PartialFolder::kJournal;
   file_ = io::File::open_or_create(path, path);
   std::string text;
   if (file_.size() <= kMaxBytes) {
@@ -145,7 +145,7 @@ Journal::Journal(const fs::path& folder, const json::Value& identity) {
 void Journal::begin(const fs::path& folder, const json::Value& identity) {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
-    if (entry.path().filename() != kName) fs::remove_all(entry.path(), error);
+    if (entry.path().filename() != io::PartialFolder::kJournal) fs::remove_all(entry.path(), error);
   }
   if (error) io::throw_io(folder, "empty the folder", error.value());
   file_.truncate(0);

@@ -151,6 +151,12 @@ Allocation choose(const std::vector<Item>& items, const Budget& budget, const Ra
 }  // namespace
 
 std::vector<QuantSpec> candidates_of(const Recipe& recipe) {
+  if (!recipe.mix.empty()) {
+    throw Error(
+        {.code = ErrorCode::Usage,
+         .message = "a mix chooses the encodings itself: it goes with no budget, and there is nothing to measure",
+         .found = recipe.mix});
+  }
   if (!recipe.candidates.empty()) return recipe.candidates;
   std::vector<QuantSpec> specs;
   const std::string_view dialect = writes_gguf(recipe) ? kGgufDialect.name : recipe.dialect;

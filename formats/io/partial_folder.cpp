@@ -25,7 +25,7 @@ fs::path beside(fs::path target) {
 
 }  // namespace
 
-PartialFolder::PartialFolder(const fs::path& target) : path_(beside(resolve_target(target))) {}
+PartialFolder::PartialFolder(const fs::path& target) : target_(resolve_target(target)), path_(beside(target_)) {}
 
 PartialFolder::~PartialFolder() {
   if (descriptor_ >= 0) ::close(descriptor_);
@@ -67,6 +67,20 @@ void PartialFolder::remove() {
   fs::remove_all(path_, error);
   if (error) throw_io(path_, "remove", error.value());
   if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
+}
+
+bool PartialFolder::holds_journal_only() const {
+  std::error_code error;
+  std::size_t entries = 0;
+  for (fs::directory_iterator entry(path_, error), end; !error && entry != end; entry.increment(error)) ++entries;
+  return !error && entries == 1 && fs::is_regular_file(fs::symlink_status(path_ / kJournal, error));
+}
+
+void PartialFolder::remove_if_published() {
+  std::error_code error;
+  if (!fs::exists(target_, error) || !holds_journal_only()) return;
+  open();
+  if (holds_journal_only()) remove();
 }
 
 }  // namespace mq::io

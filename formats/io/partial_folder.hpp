@@ -8,6 +8,9 @@ namespace mq::io {
 
 class PartialFolder {
  public:
+  // The file of the engine that says what is done.
+  static constexpr const char* kJournal = "journal";
+
   // Beside `target`, links followed. Throws: Io as resolve_target().
   explicit PartialFolder(const std::filesystem::path& target);
   ~PartialFolder();
@@ -23,10 +26,15 @@ class PartialFolder {
   void open();
   // Removes the folder with all that is in it. Throws: Io.
   void remove();
+  // Removes what a process has left that ended when the output had its name already: a folder with nothing but a
+  // journal. Throws: Io, also if another process has it.
+  void remove_if_published();
 
  private:
   bool lock();
+  bool holds_journal_only() const;
 
+  std::filesystem::path target_;
   std::filesystem::path path_;
   int descriptor_ = -1;
 };

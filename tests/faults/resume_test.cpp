@@ -185,3 +185,19 @@ TEST_CASE("--resume: is what --journal-every needs, and a dry run with it leaves
   CHECK(run_tool({"quantize", input, out, "--resume", "--dry-run"}).exit_code == 0);
   CHECK(names_in(dir.path()).empty());
 }
+
+TEST_CASE("--resume: what a process left that was killed when its output had the name goes away, other folders stay") {
+  const TempDir dir;
+  const fs::path out = dir / "out.safetensors", partial = dir / "out.safetensors.partial";
+  const std::string input = all_scenarios().front().input;
+  REQUIRE(run_tool({"quantize", input, out.string()}).exit_code == 0);
+  const auto names = names_in(dir.path());
+  fs::create_directory(partial);
+  write_file((partial / "journal").string(), "");
+  write_file((partial / "mine").string(), "");
+  CHECK(run_tool({"quantize", input, out.string(), "--resume"}).exit_code == 5);
+  CHECK(fs::exists(partial / "mine"));
+  fs::remove(partial / "mine");
+  CHECK(run_tool({"quantize", input, out.string(), "--resume"}).exit_code == 5);
+  CHECK(names_in(dir.path()) == names);
+}

@@ -230,6 +230,10 @@ TEST_CASE("models that do not fit into the memory for all fail alone, others wai
       {"batch", list, "--out", out, "--max-memory", std::to_string(need + 1000000), "--jobs", "3", "--threads", "2"});
   CHECK(one_at_a_time.exit_code == 0);
   CHECK(lines_of(one_at_a_time).size() == 3);
+  // With this many threads each may need more than the default: alone it has that.
+  const Outcome alone = run_tool({"batch", list, "--out", models.path("alone"), "--jobs", "3", "--threads", "512"});
+  CHECK(alone.exit_code == 0);
+  CHECK(lines_of(alone).size() == 3);
 }
 
 TEST_CASE("a signal ends a batch: finished models stay, others leave nothing behind, each has its line") {

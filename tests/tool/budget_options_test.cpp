@@ -73,4 +73,5 @@ TEST_CASE("targets that exclude each other, cannot be read or cannot be reached"
   check_usage({"--target-bpw", "five"}, "bad budget");
   check_usage({"--target-bpw", "1"}, "no choice among the candidates");
   check_usage({"--target-size", "1000"}, "bytes at least");
+  check_usage({"--to", "gguf", "--mix", "q4_k_m", "--target-bpw", "5"}, "a mix chooses the encodings itself");
 }

@@ -35,9 +35,11 @@ void add_batch(CLI::App& app, Options& options) {
   add_value(
       app, kGeneral, "--jobs", "N", "models at a time (default: as many as threads, at most 4)",
       [&](const std::string& text) { options.jobs = static_cast<int>(parse_integer("--jobs", text, 1, kMaxThreads)); });
-  add_value(app, kGeneral, "--max-memory", "SIZE",
-            "memory of all conversions together, as in 4GiB: models wait until there is room for theirs",
-            [&](const std::string& text) { options.max_memory = parse_bytes("--max-memory", text); });
+  add_value(
+      app, kGeneral, "--max-memory", "SIZE",
+      "memory of all conversions together, as in 4GiB: models wait until there is room for theirs (default: 256MiB "
+      "beside their lists of tensors; a model that needs more runs alone)",
+      [&](const std::string& text) { options.max_memory = parse_bytes("--max-memory", text); });
   app.footer(kBatchFooter);
 }
 

@@ -67,6 +67,13 @@ Job make_job(BatchItem item, const Options& all) {
   return job;
 }
 
+// What a conversion takes of the memory for all. The default is beside the lists of tensors, and a model that needs
+// more has it for itself.
+std::int64_t share_of(const Cost& cost, std::optional<std::int64_t> limit_bytes) {
+  if (limit_bytes) return cost.memory_bytes();
+  return std::min(cost.memory_bytes() - cost.memory.listing_bytes, kDefaultMemoryBytes);
+}
+
 [[noreturn]] void refuse_output(const Job& job, const std::string& source, std::string message, std::size_t other) {
   throw Error({.code = ErrorCode::Usage,
                .message = std::move(message),
@@ -108,7 +115,7 @@ class Batch {
         jobs_(make_jobs(options)),
         threads_(options.threads),
         executor_(threads_),
-        memory_(options.max_memory) {}
+        memory_(options.max_memory.value_or(kDefaultMemoryBytes)) {}
 
   int run() {
     const auto count =
@@ -176,7 +183,7 @@ class Batch {
     options.overwrite = options.overwrite || exists;  // to look at what exists; it stays unless --overwrite was given
     const Conversion conversion = plan_conversion(options);
     log.emit("plan", with_model(job, plan_event(conversion)));
-    const MemoryBudget::Share share = memory_.take(conversion.cost.memory_bytes());
+    const MemoryBudget::Share share = memory_.take(share_of(conversion.cost, options.max_memory));
     const ConvertOptions watch{.progress = [this](const Progress&) { return !stopping(); }, .step_done = {}};
     line.set("input_bytes", conversion.plan.input_bytes);
     line.set("exit_code", 0);

@@ -14,15 +14,15 @@ constexpr std::chrono::milliseconds kLook(50);
 }  // namespace
 
 MemoryBudget::Share MemoryBudget::take(std::int64_t bytes) {
-  if (limit_ && bytes > *limit_) {
+  if (bytes > limit_) {
     throw Error({.code = ErrorCode::Limit,
                  .message = "the conversion may need more memory than there is for all",
-                 .expected = "at most " + std::to_string(*limit_) + " bytes",
+                 .expected = "at most " + std::to_string(limit_) + " bytes",
                  .found = std::to_string(bytes),
                  .hint = "raise --max-memory, or use fewer --threads"});
   }
   std::unique_lock lock(mutex_);
-  while (limit_ && bytes > *limit_ - taken_) {
+  while (bytes > limit_ - taken_) {
     if (stop_signal() != 0) throw Error(ErrorCode::Cancelled, "stopped by a signal");
     freed_.wait_for(lock, kLook);
   }

@@ -4,14 +4,12 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
-#include <optional>
 
 namespace mq::tool {
 
 class MemoryBudget {
  public:
-  // Without a limit nobody waits.
-  explicit MemoryBudget(std::optional<std::int64_t> limit_bytes) : limit_(limit_bytes) {}
+  explicit MemoryBudget(std::int64_t limit_bytes) : limit_(limit_bytes) {}
 
   // A part of the budget, given back with the object.
   class Share {
@@ -33,7 +31,7 @@ class MemoryBudget {
  private:
   void give_back(std::int64_t bytes) noexcept;
 
-  std::optional<std::int64_t> limit_;
+  std::int64_t limit_;
   std::mutex mutex_;
   std::condition_variable freed_;
   std::int64_t taken_ = 0;

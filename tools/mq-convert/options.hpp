@@ -39,9 +39,9 @@ struct Options {
 
   bool measure = false;  // quantize: show what each candidate costs and loses
 
-  std::string tensor = {};  // info: the one to look into
+  std::string tensor = {};   // info: the one to look into
   std::string runtime = {};  // validate: whose rules
-  bool tree = false;        // info: everything in the file
+  bool tree = false;         // info: everything in the file
   std::optional<double> min_sqnr = {};
   std::optional<double> min_channel_sqnr = {};
 

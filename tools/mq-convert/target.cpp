@@ -106,7 +106,8 @@ Target choose_target(const Options& options, const Checkpoint& input) {
     return {{}, fs::is_directory(input.path(), error) ? "hf_safetensors" : "safetensors"};
   }
   refuse_input(options.out, input);
-  if (!options.overwrite && fs::exists(options.out, error) && !is_empty_folder(options.out)) {
+  // With --resume the writer looks: it also clears up what the run that made OUT has left.
+  if (!options.overwrite && !options.resume && fs::exists(options.out, error) && !is_empty_folder(options.out)) {
     throw Error({.code = ErrorCode::Io,
                  .message = "exists already",
                  .file = options.out.string(),
