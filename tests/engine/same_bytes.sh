@@ -1,6 +1,6 @@
 #!/bin/sh
 # One input, one plan, one output: the same bytes with every instruction set this machine has and any number of threads.
-# Usage: same_bytes.sh MQ_CONVERT INPUT [SCHEME...]     INPUT: a file or a model folder
+# Usage: same_bytes.sh MQ_CONVERT INPUT [SCHEME[@LAYOUT]...]     INPUT: a file or a model folder
 # MQ_SUFFIX: of the output, where it is not of the input's kind
 set -eu
 program=$1
@@ -22,15 +22,18 @@ sums() {
 }
 
 count=0
-for scheme in "$@"; do
+for encoding in "$@"; do
+  scheme=${encoding%@*}
+  layout=
+  [ "$scheme" = "$encoding" ] || layout="--dialect ${encoding#*@}"
   first=
   for isa in reference avx2 avx512bw neon; do
     for threads in 1 2 7; do
       [ "$isa" = reference ] || [ "$threads" = 2 ] || continue
       out=run-$isa-$threads
       status=0
-      MQ_FORCE_ISA=$isa "$program" quantize "$input" "$work/$out$suffix" --scheme "$scheme" --threads "$threads" \
-        --no-sync >/dev/null 2>"$work/error" || status=$?
+      MQ_FORCE_ISA=$isa "$program" quantize "$input" "$work/$out$suffix" --scheme "$scheme" $layout \
+        --threads "$threads" --no-sync >/dev/null 2>"$work/error" || status=$?
       if [ "$status" -eq 2 ] && grep -q "$isa" "$work/error"; then continue; fi  # not of this machine
       [ "$status" -eq 0 ] || { cat "$work/error"; exit 1; }
       sums "$out" >"$work/sums"
@@ -38,7 +41,7 @@ for scheme in "$@"; do
         first=$out
         cp "$work/sums" "$work/expected"
       elif ! diff "$work/expected" "$work/sums"; then
-        echo "$scheme: $first and $out differ"
+        echo "$encoding: $first and $out differ"
         exit 1
       fi
       rm -rf "${work:?}/$out"*

@@ -1,0 +1,87 @@
+// Every source to every destination: what the table of the README promises.
+#include <doctest/doctest.h>
+
+
+#include "mq/mq.hpp"
+#include "tests/support/paths.hpp"
+#include "tests/tool/run_tool.hpp"
+
+using namespace mq;
+using namespace mq::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+// A row or a column of the table: a container and how weights are stored in it.
+struct Kind {
+  const char* title;
+  const char* name;  // of a folder or, with a suffix, of a file
+  std::vector<std::string> options;
+  double least_db;  // of weights against those of the source
+};
+
+const std::vector<Kind>& kinds() {
+  static const std::vector<Kind> kAll = {
+      {"compressed-tensors int4", "ct-int4", {"--scheme", "int4:g32"}, 16},
+      {"int8", "ct-int8", {"--scheme", "int8"}, 38},
+      {"fp8", "ct-fp8", {"--scheme", "fp8_e4m3"}, 28},
+      {"nvfp4", "ct-nvfp4", {"--scheme", "nvfp4"}, 16},
+      {"mxfp4", "ct-mxfp4", {"--scheme", "mxfp4"}, 15},
+      {"GPTQ", "gptq", {"--scheme", "int4:g32", "--dialect", "gptq"}, 16},
+      {"GPTQ v2", "gptq2", {"--scheme", "int4:g32:asym", "--dialect", "gptq_v2"}, 18},
+      {"AWQ", "awq", {"--scheme", "int4:g32:asym", "--dialect", "awq"}, 18},
+      {"bitsandbytes nf4", "nf4", {"--scheme", "nf4:g32", "--dialect", "bitsandbytes"}, 18},
+      {"fp4", "fp4", {"--scheme", "fp4:g32", "--dialect", "bitsandbytes"}, 15},
+      {"int8 ", "llm-int8", {"--scheme", "int8", "--dialect", "bitsandbytes"}, 38},
+      {"FP8 blocks", "fp8-blocks", {"--scheme", "fp8_e4m3:b32x32", "--dialect", "fp8_blocks"}, 28},
+      {"GGUF q8_0", "q8_0.gguf", {"--scheme", "q8_0"}, 38},
+      {"q4_0", "q4_0.gguf", {"--scheme", "q4_0"}, 16},
+      {"f16", "f16.safetensors", {"--scheme", "fp16"}, 60},
+  };
+  return kAll;
+}
+
+const fs::path kModel = data_dir() / "llama";
+
+void quantize(const fs::path& from, const fs::path& to, const Kind& kind) {
+  std::vector<std::string> command = {"quantize", from.string(), to.string(), "--no-sync"};
+  command.insert(command.end(), kind.options.begin(), kind.options.end());
+  const Outcome outcome = run_tool(command);
+  INFO(outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+}
+
+void check_pair(const fs::path& from, const fs::path& to, const Kind& kind) {
+  quantize(from, to, kind);
+  const auto source = open_checkpoint(from), made = open_checkpoint(to);
+  const Comparison found = compare(*source, *made, serial_executor());
+  CHECK(found.missing.empty());
+  CHECK(found.extra.empty());
+  CHECK(found.different.empty());
+  CHECK(found.total.numel > 0);
+  CHECK(found.total.sqnr_db() > kind.least_db);
+  const Validation validation = validate(*made, serial_executor());
+  for (const Finding& finding : validation.findings) MESSAGE(finding.message);
+  CHECK(validation.ok());
+}
+
+}  // namespace
+
+TEST_CASE("every source to every destination, read back, compared with the source and validated") {
+  const TempDir dir;
+  std::vector<fs::path> sources = {kModel};
+  for (const Kind& kind : kinds()) {
+    sources.push_back(dir / ("from-" + std::string(kind.name)));
+    quantize(kModel, sources.back(), kind);
+  }
+  for (const fs::path& source : sources) {
+    for (const Kind& kind : kinds()) {
+      CAPTURE(source.filename().string());
+      CAPTURE(kind.name);
+      const fs::path out = dir / kind.name;
+      check_pair(source, out, kind);
+      fs::remove_all(out);
+      fs::remove(out.string() + ".quantization_metadata.json");
+    }
+  }
+}
