@@ -35,6 +35,10 @@ constexpr const char* kHelp =
     "  --windows N            of each text, from its beginning (400)\n"
     "  --window-tokens N      tokens of a window (256)\n"
     "  --kl-windows N         of the first text, for KL divergence (100)\n"
+    "  --sensitivity OUT      write what errors of each weight matter, for mq-convert quantize --sensitivity: the KL\n"
+    "                         divergence of the reference with that weight alone through an encoding, over its error\n"
+    "  --probe SPEC...        that encoding, as for --scheme (int3:g128,fast)\n"
+    "  --calibration N        windows of the text calib.ids for it (8)\n"
     "  --threads N            (all processors)\n"
     "  --json                 one JSON object instead of a table\n";
 
@@ -52,6 +56,9 @@ struct Options {
   Windows windows;
   std::int64_t kl_windows = 100;
   std::int64_t threads = usable_processors();
+  std::string sensitivity;  // a file to write
+  Encoding probe{.spec = parse_spec("int3:g128"), .effort = Effort::Fast};
+  std::int64_t calibration = 8;
   bool json = false;
   bool help = false;
 };
@@ -84,31 +91,32 @@ std::int64_t parse_count(std::string_view option, const std::string& text, int l
 
 // The value of that name. Throws: Usage.
 template <class T, std::size_t N>
-T parse_name(const std::array<T, N>& values, const std::string& name, const std::string& text) {
+T parse_name(std::string_view option, const std::array<T, N>& values, const std::string& name,
+             const std::string& text) {
   std::string names;
   for (const T value : values) {
     if (to_string(value) == name) return value;
     names += (names.empty() ? "one of " : ", ") + std::string(to_string(value));
   }
-  fail("--scheme", names, text);
+  fail(option, names, text);
 }
 
-Row parse_scheme(const std::string& text) {
+Row parse_scheme(std::string_view option, const std::string& text) {
   std::vector<std::string> parts;
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t comma = std::min(text.find(',', begin), text.size());
     parts.push_back(text.substr(begin, comma - begin));
     begin = comma + 1;
   }
-  if (parts.size() > 3) fail("--scheme", "SPEC[@DTYPE][,EFFORT[,OBJECTIVE]]", text);
+  if (parts.size() > 3) fail(option, "SPEC[@DTYPE][,EFFORT[,OBJECTIVE]]", text);
   const std::size_t at = parts[0].find('@');
   Encoding encoding{.spec = parse_spec(parts[0].substr(0, at))};
   if (at != std::string::npos) {
     encoding.spec.scale_dtype = parse_dtype(parts[0].substr(at + 1));
-    if (!encoding.spec.scale_dtype) fail("--scheme", "a type of scales after @, as in int4:g128@f16", text);
+    if (!encoding.spec.scale_dtype) fail(option, "a type of scales after @, as in int4:g128@f16", text);
   }
-  if (parts.size() > 1) encoding.effort = parse_name(kEfforts, parts[1], text);
-  if (parts.size() > 2) encoding.objective = parse_name(kObjectives, parts[2], text);
+  if (parts.size() > 1) encoding.effort = parse_name(option, kEfforts, parts[1], text);
+  if (parts.size() > 2) encoding.objective = parse_name(option, kObjectives, parts[2], text);
   return {text, encoding};
 }
 
@@ -136,10 +144,16 @@ Options parse(std::span<const std::string> arguments) {
       options.windows.tokens = parse_count(argument, value(), 2);
     } else if (argument == "--kl-windows") {
       options.kl_windows = parse_count(argument, value());
+    } else if (argument == "--sensitivity") {
+      options.sensitivity = value();
+    } else if (argument == "--probe") {
+      options.probe = *parse_scheme(argument, value()).scheme;
+    } else if (argument == "--calibration") {
+      options.calibration = parse_count(argument, value());
     } else if (argument == "--threads") {
       options.threads = parse_count(argument, value());
     } else if (argument == "--scheme") {
-      options.rows.push_back(parse_scheme(value()));
+      options.rows.push_back(parse_scheme(argument, value()));
     } else if (argument.starts_with("-")) {
       fail("unknown option", "one of those that --help lists", argument);
     } else {
@@ -148,12 +162,19 @@ Options parse(std::span<const std::string> arguments) {
   }
   if (options.help) return options;
   if (options.tokens.empty()) fail("--tokens", "a file with the texts", "");
-  if (options.rows.empty()) fail("nothing to evaluate", "a MODEL or --scheme", "");
+  if (options.rows.empty() && options.sensitivity.empty()) fail("nothing to evaluate", "a MODEL or --scheme", "");
+  if (!options.sensitivity.empty() && options.reference.empty()) fail("--sensitivity", "a --reference", "");
   for (const Row& row : options.rows) {
     if (row.scheme && options.reference.empty()) fail("--scheme", "a --reference to encode", "");
   }
   options.kl_windows = std::min(options.kl_windows, options.windows.count);
   return options;
+}
+
+std::vector<std::string> tensors_of(std::span<const std::string> texts) {
+  std::vector<std::string> names;
+  for (const std::string& text : texts) names.push_back("eval." + text);
+  return names;
 }
 
 // Evaluates row after row; what the reference model says is computed once for all.
@@ -162,10 +183,12 @@ class Evaluation {
   explicit Evaluation(const Options& options)
       : options_(options),
         executor_(make_thread_executor(static_cast<int>(options.threads))),
-        texts_(read_texts(options.tokens, options.texts, options.windows)) {
+        texts_(read_texts(options.tokens, tensors_of(options.texts), options.windows)) {
     if (!options.importance.empty()) add_importance(statistics_, *open_checkpoint(options.importance));
     if (options.reference.empty()) return;
     reference_ = load_lm(options.reference);
+    original_ = describe(*open_checkpoint(options.reference));
+    if (options.rows.empty()) return;
     expected_ = predictions(*reference_, texts_.front(), {options.kl_windows, options.windows.tokens}, *executor_);
   }
 
@@ -180,10 +203,28 @@ class Evaluation {
     return result;
   }
 
+  // Throws: Io.
+  void write_sensitivities() const {
+    const Windows windows{options_.calibration, options_.windows.tokens};
+    const std::vector<std::string> name = {"calib.ids"};
+    const std::vector<float> values = sensitivities(*reference_, read_texts(options_.tokens, name, windows).front(),
+                                                    windows, options_.probe, statistics_, *executor_);
+    Layout layout;
+    for (const LinearWeight* weight : linears(*reference_)) {
+      layout.tensors.push_back({.name = weight->name, .dtype = DType::Float32, .shape = {1}});
+    }
+    const auto file = create_checkpoint(options_.sensitivity, "safetensors", {.overwrite = true});
+    file->begin(layout);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      file->write(i, 0, 1, 0, sizeof(float), std::as_bytes(std::span(&values[i], 1)));
+    }
+    file->finish();
+  }
+
  private:
   LmModel load(const Row& row) const {
     if (row.scheme) return through_encoding(*reference_, *row.scheme, statistics_, *executor_);
-    LmModel model = load_lm(row.name, reference_ ? std::optional(reference_->config) : std::nullopt);
+    LmModel model = load_lm(row.name, reference_ ? std::optional(reference_->config) : std::nullopt, &original_);
     if (!reference_) return model;
     model.config.rope_dtype = reference_->config.rope_dtype;  // of the original, whatever a copy is stored as
     if (model.config != reference_->config) {
@@ -200,6 +241,7 @@ class Evaluation {
   std::unique_ptr<Executor> executor_;
   std::vector<Text> texts_;
   std::optional<LmModel> reference_;
+  Source original_;
   Predictions expected_;
   Analysis statistics_;
 };
@@ -246,6 +288,7 @@ json::Value to_json(const Result& result, const Options& options) {
 
 void run(const Options& options, std::ostream& out) {
   const Evaluation evaluation(options);
+  if (!options.sensitivity.empty()) evaluation.write_sensitivities();
   json::Array rows;
   for (const Row& row : options.rows) {
     const Result result = evaluation.run(row);
@@ -253,7 +296,7 @@ void run(const Options& options, std::ostream& out) {
     if (!options.json) print_row(result, out);
     rows.push_back(to_json(result, options));
   }
-  if (!options.json) return;
+  if (!options.json || options.rows.empty()) return;
   json::Value report;
   report.set("windows", options.windows.count);
   report.set("window_tokens", options.windows.tokens);

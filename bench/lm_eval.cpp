@@ -1,5 +1,6 @@
 #include "bench/lm_eval.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "bench/lm_forward.hpp"
@@ -67,16 +68,15 @@ std::vector<Text> read_texts(const std::filesystem::path& path, std::span<const 
   const auto file = open_checkpoint(path);
   std::vector<Text> texts;
   for (const std::string& name : names) {
-    const std::string tensor = "eval." + name;
     const auto fail = [&](std::string found) {
       throw Error({.code = ErrorCode::Usage,
                    .message = "no text to evaluate",
                    .file = path.string(),
-                   .tensor = tensor,
+                   .tensor = name,
                    .expected = "int32 ids of at least " + std::to_string(windows.total_tokens()) + " tokens",
                    .found = std::move(found)});
     };
-    const auto index = file->find(tensor);
+    const auto index = file->find(name);
     if (!index) fail("no such tensor");
     const TensorInfo& info = file->tensors()[*index];
     if (info.dtype != DType::Int32 || info.shape.size() != 1 || info.numel() < windows.total_tokens()) {
@@ -123,6 +123,24 @@ LmModel through_encoding(const LmModel& model, const Encoding& encoding, const A
   executor.parallel_for(static_cast<std::int64_t>(weights.size()), [&](std::int64_t i) {
     LinearWeight& weight = *weights[static_cast<std::size_t>(i)];
     weight = through_encoding(weight, encoding, statistics);
+  });
+  return result;
+}
+
+std::vector<float> sensitivities(const LmModel& model, const Text& text, const Windows& windows,
+                                 const Encoding& encoding, const Analysis& statistics, Executor& executor) {
+  const Predictions expected = predictions(model, text, windows, executor);
+  std::vector<float> result(linears(model).size());
+  executor.parallel_for(static_cast<std::int64_t>(result.size()), [&](std::int64_t i) {
+    const auto at = static_cast<std::size_t>(i);
+    LmModel changed = model;
+    LinearWeight& weight = *linears(changed)[at];
+    const Tensor original = weight.weight;
+    weight = through_encoding(weight, encoding, statistics);
+    const double error_sq = measure(original.view(), weight.weight.view()).error_sq;
+    if (error_sq == 0) return;
+    const Score score = evaluate(changed, std::span(&text, 1), windows, expected, serial_executor());
+    result[at] = static_cast<float>(std::max(0.0, *score.kl_divergence) / error_sq);
   });
   return result;
 }

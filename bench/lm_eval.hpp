@@ -26,11 +26,11 @@ struct Windows {
 };
 
 struct Text {
-  std::string name;  // "mixed"
+  std::string name;  // "eval.mixed"
   std::vector<std::int32_t> tokens;
 };
 
-// The texts of these names from a file that holds the ids of their tokens as tensors "eval.NAME".
+// The texts of these names from a file that holds the ids of their tokens as tensors.
 // Throws: Usage if one is missing, no Int32 vector or shorter than the windows; Corrupt, Io.
 std::vector<Text> read_texts(const std::filesystem::path& path, std::span<const std::string> names,
                              const Windows& windows);
@@ -61,6 +61,13 @@ struct Encoding {
 // Throws: as quantize(); Usage if there are no statistics for a weight.
 LmModel through_encoding(const LmModel& model, const Encoding& encoding, const Analysis& statistics,
                          Executor& executor);
+
+// What a unit of squared error in each Linear weight but the head adds to the divergence from the model itself, as
+// mq::add_sensitivity takes it, in the order of linears(): the divergence (as of evaluate()) with that weight alone
+// through the encoding, over its squared error; 0 where there is none. Parallel over weights.
+// Throws: as through_encoding().
+std::vector<float> sensitivities(const LmModel& model, const Text& text, const Windows& windows,
+                                 const Encoding& encoding, const Analysis& statistics, Executor& executor);
 
 // 10 log10 of signal over error, in dB, over the Linear weights that differ from the reference's; infinite if none
 // does.

@@ -5,7 +5,7 @@
 
 #include "mq/checkpoint.hpp"
 #include "mq/error.hpp"
-#include "mq/source.hpp"
+#include "src/gguf/restore.hpp"
 
 namespace mq::bench {
 namespace {
@@ -99,9 +99,10 @@ std::vector<const LinearWeight*> linears(const LmModel& model) {
   return linears_of<const LmModel, const LinearWeight>(model);
 }
 
-LmModel load_lm(const std::filesystem::path& path, const std::optional<LmConfig>& config) {
+LmModel load_lm(const std::filesystem::path& path, const std::optional<LmConfig>& config, const Source* original) {
   const auto checkpoint = open_checkpoint(path);
-  const Source source = describe(*checkpoint);
+  Source source = describe(*checkpoint);
+  if (original != nullptr) gguf::restore_names(*original, source);
   LmModel model{.config = config_of(source, path, config)};
   TensorsByName tensors(*checkpoint, source);
   const Shape embedding = {model.config.vocab, model.config.hidden};

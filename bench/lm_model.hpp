@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mq/source.hpp"
 #include "mq/tensor.hpp"
 
 namespace mq::bench {
@@ -59,8 +60,10 @@ struct LmModel {
 std::vector<LinearWeight*> linears(LmModel& model);
 std::vector<const LinearWeight*> linears(const LmModel& model);
 
-// Opens a checkpoint of any kind and decodes it. A checkpoint without a config.json takes `config`.
-// Throws: Unsupported (another architecture, no config), Corrupt (a tensor that is missing or has another shape), Io.
-LmModel load_lm(const std::filesystem::path& path, const std::optional<LmConfig>& config = {});
+// Opens a checkpoint of any kind and decodes it. A checkpoint without a config.json takes `config`; one under
+// llama.cpp's names is understood if `original` describes what it was made of. Throws: Unsupported (another
+// architecture, no config), Corrupt (a tensor that is missing or has another shape), Io.
+LmModel load_lm(const std::filesystem::path& path, const std::optional<LmConfig>& config = {},
+                const Source* original = nullptr);
 
 }  // namespace mq::bench

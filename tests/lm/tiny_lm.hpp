@@ -35,7 +35,7 @@ class TinyLm {
     for (const std::string& name : extra) tensors.push_back(floats(name, {32}, 0, 1));
     write_checkpoint(model(), "hf_safetensors", tensors);
     write_file(dir_ / "model/config.json", config());
-    write_checkpoint(tokens(), "safetensors", {ids("eval.mixed"), ids("eval.wiki")});
+    write_checkpoint(tokens(), "safetensors", {ids("eval.mixed"), ids("eval.wiki"), ids("calib.ids")});
   }
 
   std::string model() const { return dir_ / "model"; }
