@@ -35,13 +35,15 @@ struct Options {
 
   std::filesystem::path importance = {};  // of columns, for the objective of that name
 
+  std::filesystem::path stats = {};  // ranges of what layers take in, for static activations
+
   std::filesystem::path sensitivity = {};  // of tensors, for recipes that weigh them
 
   bool measure = false;  // quantize: show what each candidate costs and loses
 
-  std::string tensor = {};  // info: the one to look into
+  std::string tensor = {};   // info: the one to look into
   std::string runtime = {};  // validate: whose rules
-  bool tree = false;        // info: everything in the file
+  bool tree = false;         // info: everything in the file
   std::optional<double> min_sqnr = {};
   std::optional<double> min_channel_sqnr = {};
 
