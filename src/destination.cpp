@@ -24,10 +24,16 @@ constexpr Destination llama_cpp_blocks(std::string_view scheme, std::string_view
   return {"llama.cpp", scheme, scheme, "gguf", "gguf", description};
 }
 
-// Tensors from whose shapes ComfyUI guesses the architecture.
-constexpr std::array<const char*, 10> kComfyUiReads = {
-    "*img_in.*",     "*txt_in.*",     "*vector_in.*",  "*time_in.*",          "*guidance_in.*",
-    "*x_embedder.*", "*y_embedder.*", "*t_embedder.*", "*context_embedder.*", "*final_layer.*"};
+// What ComfyUI loads as floats; and, for encodings that change the shape of what is stored, tensors from whose shapes
+// it guesses the architecture.
+constexpr std::array<const char*, 2> kComfyUiFloats = {"kind:conv", "kind:conv_transpose"};
+constexpr std::array<const char*, 11> kComfyUiShapes = {
+    "*img_in.*",     "*txt_in.*",     "*vector_in.*",        "*time_in.*",     "*guidance_in.*", "*x_embedder.*",
+    "*y_embedder.*", "*t_embedder.*", "*context_embedder.*", "*final_layer.*", "*attn2.to_k.*"};
+
+void keep(std::span<const char* const> patterns, Recipe& recipe) {
+  for (const char* const pattern : patterns) recipe.rules.push_back({.pattern = pattern, .optional = true});
+}
 
 constexpr std::array kRows{
     Destination{"vllm", "w4a16", "int4:g128", kCompressed, kFolder, "4-bit integers in groups of 128"},
@@ -110,9 +116,8 @@ const Destination& parse_destination(std::string_view text) {
 void apply(const Destination& destination, Recipe& recipe) {
   recipe.mix = destination.mix;
   if (recipe.mix.empty()) recipe.scheme = parse_spec(destination.scheme);
-  if (destination.runtime == "comfyui") {
-    for (const char* const pattern : kComfyUiReads) recipe.rules.push_back({.pattern = pattern, .optional = true});
-  }
+  if (destination.runtime == "comfyui") keep(kComfyUiFloats, recipe);
+  if (destination.runtime == "comfyui" && destination.scheme == "nvfp4") keep(kComfyUiShapes, recipe);
   recipe.dialect = destination.dialect;
   if (recipe.format == kAutoFormat) recipe.format = destination.format;
   recipe.runtime = destination.runtime;

@@ -16,7 +16,7 @@ namespace {
 
 // Whether the encoding looks at all values first, unless their range is known.
 bool takes_range(const Plan& plan, const Step& step) {
-  if (!step.quantizes() || step.repacks) return false;
+  if (step.repacks) return false;
   const Dialect& dialect = dialect_named(step.dialect);
   if (!dialect.joins_sets) return false;
   CodecRequest request = make_request(dialect, step.id, encoded_shape(step, plan.source), step.leading_dims, "",
@@ -52,6 +52,7 @@ SharedRanges shared_ranges(const Checkpoint& checkpoint, const Plan& plan, const
                            Executor& executor) {
   std::map<std::string, std::vector<std::size_t>> sets;
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    if (!plan.steps[i].quantizes()) continue;
     const std::string set = fused_set_of(plan.steps[i].id);
     if (!set.empty() && takes_range(plan, plan.steps[i])) sets[set].push_back(i);
   }

@@ -1,4 +1,5 @@
 // Finding the quantized weights of a file for ComfyUI, ours or another tool's.
+#include <algorithm>
 #include <map>
 #include <span>
 
@@ -11,6 +12,21 @@ namespace {
 constexpr std::string_view kMarker = ".comfy_quant", kOldScale = ".scale_weight", kOldFlag = "scaled_fp8";
 // A text of a few words.
 constexpr std::int64_t kMaxMarkerBytes = 4096;
+
+bool is_old_flag(std::string_view name) {
+  if (!name.ends_with(kOldFlag)) return false;
+  name.remove_suffix(kOldFlag.size());
+  return name.empty() || name.ends_with('.');
+}
+
+// Whether anything says that weights are quantized: most files have nothing of the kind.
+bool says_anything(const Checkpoint& checkpoint) {
+  const auto is_marker = [](const TensorInfo& tensor) {
+    return tensor.name.ends_with(kMarker) || is_old_flag(tensor.name);
+  };
+  return std::ranges::any_of(checkpoint.metadata(), [](const auto& entry) { return entry.first == kMetadataKey; }) ||
+         std::ranges::any_of(checkpoint.tensors(), is_marker);
+}
 
 // By module, as the metadata has them.
 std::map<std::string, json::Value> markers_in_metadata(const Checkpoint& checkpoint) {
@@ -148,8 +164,7 @@ class Finder : DialectReader {
     std::optional<std::size_t> flag;
     const auto tensors = checkpoint().tensors();
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-      const std::string_view name = tensors[i].name;
-      if (name == kOldFlag || name.ends_with("." + std::string(kOldFlag))) flag = i;
+      if (is_old_flag(tensors[i].name)) flag = i;
     }
     if (!flag) return;
     for (std::size_t i = 0; i < tensors.size(); ++i) {
@@ -173,7 +188,7 @@ class Finder : DialectReader {
 }  // namespace
 
 std::optional<std::vector<LogicalTensor>> recognise(const Checkpoint& checkpoint, const json::Value& config) {
-  if (!config.is_null()) return std::nullopt;
+  if (!config.is_null() || !says_anything(checkpoint)) return std::nullopt;
   std::vector<LogicalTensor> found = Finder(checkpoint).all();
   if (found.empty()) return std::nullopt;
   return found;

@@ -146,7 +146,7 @@ TEST_CASE("comfyui: what the layout cannot hold is an error of the plan") {
   CHECK(contains(error("fp8_e4m3:tensor", {8, 4, 16, 1}), "Linear"));
 }
 
-TEST_CASE("comfyui: the preset keeps what the program guesses the architecture from") {
+TEST_CASE("comfyui: the preset keeps what the program guesses the architecture from, and convolutions") {
   MemoryCheckpoint c;
   for (const char* name : {"img_in.weight", "double_blocks.0.img_attn.qkv.weight", "final_layer.linear.weight"}) {
     c.add(name, DType::Float32, {64, 64}, weights(64 * 64));
@@ -158,6 +158,12 @@ TEST_CASE("comfyui: the preset keeps what the program guesses the architecture f
   CHECK(plan.steps[1].quantizes());
   CHECK(!plan.steps[2].quantizes());
   CHECK(plan.loads_in == std::vector<std::string>{"ComfyUI"});
+  c.add("conv.weight", DType::Float32, {64, 4, 3, 3}, weights(64 * 36));
+  Recipe fp8{.min_numel = 0, .format = "safetensors"};
+  apply(parse_destination("comfyui:fp8"), fp8);
+  const Plan all = make_plan(describe(c), fp8);
+  CHECK(all.steps[0].quantizes());
+  CHECK(!all.steps[3].quantizes());
   recipe.format = "hf_safetensors";
   CHECK(contains(message_of([&] { make_plan(describe(c), recipe); }), "single files"));
 }
