@@ -9,6 +9,7 @@
 #include "src/metadata.hpp"
 #include "src/resume.hpp"
 #include "src/reuse.hpp"
+#include "src/shared_ranges.hpp"
 #include "src/step_run.hpp"
 
 namespace mq {
@@ -98,6 +99,7 @@ class Engine {
       if (options_.step_done) options_.step_done(plan_.steps[i], report.steps[i]);
       meter_.add(plan_.steps[i].input_bytes, plan_.steps[i].id);
     }
+    ranges_ = shared_ranges(checkpoint_, plan_, done_, executor_);
     if (options_.reuse) take_from_old(report);
     for (std::size_t next = 0; next < plan_.steps.size();) next = run_batch(next, report);
     if (resumption_) resumption_->commit();
@@ -121,7 +123,8 @@ class Engine {
   void take_from_old(Report& report) {
     const Reuse reuse(*options_.reuse, plan_);
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
-      if (done_[i] || !reuse.may_hold(i)) continue;
+      // What follows from the other weights of a set is not in the digest.
+      if (done_[i] || ranges_.contains(i) || !reuse.may_hold(i)) continue;
       std::optional<StepReport> copied = reuse.copy(i, checkpoint_, writer_, executor_);
       if (!copied) continue;
       done_[i] = true;
@@ -145,7 +148,9 @@ class Engine {
       const std::size_t index = next++;
       if (done_[index]) continue;
       indices.push_back(index);
-      runs.push_back(std::make_unique<StepRun>(checkpoint_, plan_, plan_.steps[index], writer_, options_.weigh_errors));
+      const auto range = ranges_.find(index);
+      runs.push_back(std::make_unique<StepRun>(checkpoint_, plan_, plan_.steps[index], writer_, options_.weigh_errors,
+                                               range == ranges_.end() ? std::nullopt : std::optional(range->second)));
       tiles += runs.back()->tiles();
       state += runs.back()->held_bytes();
       bytes += plan_.steps[index].output_bytes;
@@ -184,6 +189,7 @@ class Engine {
   Resumption* resumption_;
   std::int64_t max_batch_bytes_;
   std::vector<bool> done_;
+  SharedRanges ranges_;
   ScratchPool pool_;
 };
 

@@ -68,10 +68,13 @@ void MatrixReader::open_quantized() {
     return nullptr;
   };
   const StoredPart* codes = find("codes");
+  const StoredPart* scale = find("scale");
   const bool packed = codes && codes->form.packing == PartForm::Packing::Along;
   codec_ = {.spec = spec,
             .layout = make_block_layout(stored_shape(), stored_, spec.granularity),
             .form = packed ? CodeForm::Packed : CodeForm::Bytes};
+  // Decoded on the way, with the levels that the file has.
+  if (scale && scale->form.value == PartForm::Value::Nested) codec_.spec.double_quant = false;
   for (const PartInfo& info : codec_of(spec).parts(codec_)) {
     const StoredPart* stored = find(info.name);
     if (!stored) throw Error(ErrorCode::Internal, "a logical tensor lacks its part " + std::string(info.name));

@@ -17,6 +17,13 @@ json::Value shape_value(const Shape& shape) {
   return out;
 }
 
+json::Value range_value(const Range& range) {
+  json::Value out;
+  out.set("min", static_cast<double>(range.lo));
+  out.set("max", static_cast<double>(range.hi));
+  return out;
+}
+
 // From which those of several tensors follow.
 json::Value sums_value(const ErrorStats& error) {
   json::Value out;
@@ -76,6 +83,7 @@ json::Value step_value(const Plan& plan, const Step& step, const StepReport& rep
   if (step.quantizes()) {
     out.set("scale_dtype", to_string(*step.spec->scale_dtype));
     out.set("search", search_value(plan, step));
+    if (step.input_range) out.set("input_range", range_value(*step.input_range));
     out.set("bits_per_weight", step.bits_per_weight);
     json::Value error = to_json(report.error);
     error.set("sums", sums_value(report.error));

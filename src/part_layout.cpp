@@ -79,6 +79,27 @@ float times_127(float scale) {
   return product;
 }
 
+// The number whose reciprocal is x, if there is one.
+float inverse(float x) {
+  const float quotient = 1.0f / x;
+  for (const float candidate : {std::nextafter(quotient, 0.0f), std::nextafter(quotient, 2 * quotient)}) {
+    if (1.0f / quotient != x && 1.0f / candidate == x) return candidate;
+  }
+  return quotient;
+}
+
+// Block scales as cuBLAS wants them: tiles of 128 rows of 4, one row of tiles after the other.
+constexpr std::int64_t kTileRows = 128, kTileCols = 4, kTileBytes = kTileRows * kTileCols;
+
+std::int64_t tiles_for(std::int64_t n, std::int64_t side) {
+  return (n + side - 1) / side;
+}
+
+// Where byte (row, col) of the part lies among the tiles of its row of tiles.
+std::int64_t place_in_tiles(std::int64_t row, std::int64_t col) {
+  return col / kTileCols * kTileBytes + row % 32 * 16 + row % kTileRows / 32 * kTileCols + col % kTileCols;
+}
+
 template <class F>
 void for_each_float(std::span<std::byte> bytes, F&& f) {
   for (std::size_t at = 0; at + sizeof(float) <= bytes.size(); at += sizeof(float)) {
@@ -114,12 +135,20 @@ PartLayout::PartLayout(const PartForm& form, const PartMatrix& part)
     rows = words_until(part.rows);
     row_bytes = part.row_bytes * kWord;
   }
+  if (form.packing == PartForm::Packing::Tiles) {
+    rows = tiles_for(part.rows, kTileRows);
+    row_bytes = tiles_for(part.row_bytes, kTileCols) * kTileBytes;
+  }
   stored_rows_ = form.transposed ? row_bytes / item_ : rows;
   stored_row_bytes_ = form.transposed ? rows * item_ : row_bytes;
 }
 
 ByteRect PartLayout::stored(const ByteRect& part) const noexcept {
   ByteRect rect = part;
+  if (form_.packing == PartForm::Packing::Tiles) {
+    const std::int64_t first = part.row / kTileRows;
+    return {first, tiles_for(part.row + part.rows, kTileRows) - first, 0, stored_row_bytes_};
+  }
   if (form_.packing == PartForm::Packing::Down) {
     rect.row = words_before(part.row);
     rect.rows = words_until(part.row + part.rows) - rect.row;
@@ -128,6 +157,14 @@ ByteRect PartLayout::stored(const ByteRect& part) const noexcept {
   }
   if (!form_.transposed) return rect;
   return {rect.byte / item_, rect.bytes / item_, rect.row * item_, rect.rows * item_};
+}
+
+// Byte i of a rectangle of whole rows, counted from the first tile of the first row.
+std::size_t PartLayout::tiled_place(const ByteRect& part, std::size_t i) const noexcept {
+  const std::int64_t row = part.row + static_cast<std::int64_t>(i) / part_.row_bytes;
+  const std::int64_t col = static_cast<std::int64_t>(i) % part_.row_bytes;
+  const std::int64_t down = row / kTileRows - part.row / kTileRows;
+  return static_cast<std::size_t>(down * stored_row_bytes_ + place_in_tiles(row, col));
 }
 
 // Codes are counted from the least one, and stored less one where the form says so.
@@ -141,6 +178,11 @@ std::span<const std::byte> PartLayout::to_stored(const ByteRect& part, std::span
   std::vector<std::byte> work;
   const ByteRect rect = stored(part);
   const auto size = static_cast<std::size_t>(rect.rows * rect.bytes);
+  if (form_.packing == PartForm::Packing::Tiles) {
+    out.assign(size, std::byte{0});
+    for (std::size_t i = 0; i < bytes.size(); ++i) out[tiled_place(part, i)] = bytes[i];
+    return out;
+  }
   if (form_.packing == PartForm::Packing::Down) {
     std::vector<std::uint32_t> words(size / kWord);
     pack_down({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, part.bytes, part_.bits,
@@ -152,6 +194,7 @@ std::span<const std::byte> PartLayout::to_stored(const ByteRect& part, std::span
   }
   reorder_fields(form_.fields, true, work);
   if (form_.value == PartForm::Value::Times127) for_each_float(work, times_127);
+  if (form_.value == PartForm::Value::Inverse) for_each_float(work, inverse);
   if (!form_.transposed) {
     out = std::move(work);
     return out;
@@ -163,6 +206,10 @@ std::span<const std::byte> PartLayout::to_stored(const ByteRect& part, std::span
 
 void PartLayout::from_stored(const ByteRect& part, std::span<std::byte> stored_bytes, std::span<std::byte> out) const {
   if (out.empty()) return;
+  if (form_.packing == PartForm::Packing::Tiles) {
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = stored_bytes[tiled_place(part, i)];
+    return;
+  }
   const ByteRect rect = stored(part);
   std::vector<std::byte> turned;
   std::span<std::byte> work = stored_bytes;
@@ -173,6 +220,7 @@ void PartLayout::from_stored(const ByteRect& part, std::span<std::byte> stored_b
   }
   reorder_fields(form_.fields, false, work);
   if (form_.value == PartForm::Value::Times127) for_each_float(work, [](float x) { return x / kLargestCode; });
+  if (form_.value == PartForm::Value::Inverse) for_each_float(work, [](float x) { return 1.0f / x; });
   if (form_.packing != PartForm::Packing::Down) {
     std::memcpy(out.data(), work.data(), out.size());
     return;

@@ -41,7 +41,7 @@ class PartLayout {
   std::int64_t stored_row_bytes() const noexcept { return stored_row_bytes_; }
   std::int64_t stored_rows() const noexcept { return stored_rows_; }
   // Where a rectangle of the part lies. Rows of parts that are packed down begin anywhere to be read, and at a multiple
-  // of 32 to be written; packed codes begin and end with a word, or the row.
+  // of 32 to be written, those in tiles at one of 128; packed codes begin and end with a word, or the row.
   ByteRect stored(const ByteRect& part) const noexcept;
 
   // The bytes to store for a rectangle of the part, given row after row, and the reverse. The result lives in `out`, or
@@ -54,6 +54,7 @@ class PartLayout {
   std::int64_t words_before(std::int64_t row) const noexcept { return row * part_.bits / 32; }
   std::int64_t words_until(std::int64_t row) const noexcept { return (row * part_.bits + 31) / 32; }
   std::int32_t stored_zero() const noexcept;
+  std::size_t tiled_place(const ByteRect& part, std::size_t i) const noexcept;
 
   PartForm form_;
   PartMatrix part_;

@@ -68,9 +68,9 @@ class OutputMaker {
   void add_encoded(Step& step) {
     const Dialect& dialect = dialect_named(step.dialect);
     try {
-      const DialectRequest request =
-          make_request(dialect, step.id, encoded_shape(step, plan_.source), step.leading_dims, file_, *step.spec,
-                       plan_.source.tensors[step.inputs.front()].info.dtype);
+      DialectRequest request = make_request(dialect, step.id, encoded_shape(step, plan_.source), step.leading_dims,
+                                            file_, *step.spec, plan_.source.tensors[step.inputs.front()].info.dtype);
+      request.input_range = step.input_range;
       std::vector<StoredOutput> outputs = dialect.outputs(request);
       if (!step.output_name.empty()) outputs.front().info.name = step.output_name;
       const LogicalTensor& tensor = plan_.source.tensors[step.inputs.front()];

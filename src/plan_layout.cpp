@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/dialects/comfyui.hpp"
 #include "src/dialects/dialect.hpp"
 #include "src/json.hpp"
 #include "src/metadata.hpp"
@@ -61,7 +62,9 @@ std::string text_of(const MetadataValue& value) {
 
 void add_metadata(Plan& plan) {
   for (const auto& [key, value] : plan.source.metadata) {
-    if (key == "quantization_config" && plan.recipe.task != Recipe::Task::Copy) continue;
+    // What it says of quantized weights is no longer so.
+    const bool says_encoding = key == "quantization_config" || key == comfyui::kMetadataKey;
+    if (says_encoding && plan.recipe.task != Recipe::Task::Copy) continue;
     plan.layout.metadata.emplace_back(key, text_of(value));
   }
   if (writes_directory(plan.recipe) || plan.recipe.task == Recipe::Task::Copy) return;
@@ -104,8 +107,12 @@ void add_assets(Plan& plan, const GgufModel* gguf) {
 }
 
 std::vector<std::string> runtimes(Plan& plan) {
-  if (plan.recipe.task == Recipe::Task::Copy || plan.source.config.empty() || !writes_directory(plan.recipe)) return {};
-  std::vector<std::string> common = {"transformers", "vLLM"};
+  if (plan.recipe.task == Recipe::Task::Copy) return {};
+  const bool folder = writes_directory(plan.recipe);
+  const bool diffusion = plan.recipe.dialect == kComfyUi.name && plan.recipe.task != Recipe::Task::Dequantize;
+  if (diffusion ? folder : plan.source.config.empty() || !folder) return {};
+  std::vector<std::string> common =
+      diffusion ? std::vector<std::string>{"ComfyUI"} : std::vector<std::string>{"transformers", "vLLM"};
   for (const Step& step : plan.steps) {
     if (!step.quantizes()) continue;
     // Runtimes replace their class Linear only.
@@ -143,8 +150,11 @@ void finish_layout(Plan& plan, const GgufModel* gguf) {
   if (gguf == nullptr) add_metadata(plan);
   add_assets(plan, gguf);
   assign_shards(plan);
-  if (gguf != nullptr) return add_gguf_values(plan, *gguf);
-  plan.loads_in = runtimes(plan);
+  if (gguf != nullptr) {
+    add_gguf_values(plan, *gguf);
+  } else {
+    plan.loads_in = runtimes(plan);
+  }
   require_runtime_rules(plan);
 }
 

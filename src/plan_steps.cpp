@@ -1,10 +1,12 @@
 #include "src/plan_steps.hpp"
 
 #include <algorithm>
+#include <map>
 #include <unordered_map>
 
 #include "src/dialects/dialect.hpp"
 #include "src/float_rows.hpp"
+#include "src/fused_sets.hpp"
 #include "src/json.hpp"
 #include "src/kinds.hpp"
 #include "src/plan_budget.hpp"
@@ -137,6 +139,12 @@ class StepMaker {
         step.repacks = any = true;
         step.dialect = dialect.name;
         step.spec = tensor.spec;
+        if (tensor.spec->double_quant) {
+          // Scales are read decoded, and stay so: to round them once more would change them.
+          QuantSpec spec = *tensor.spec;
+          spec.double_quant = false;
+          step.spec = specs_.share(spec);
+        }
         if (tensor.transposed) step.transforms = {{Transform::Kind::Transpose}};
       }
       steps.push_back(std::move(step));
@@ -214,6 +222,22 @@ class StepMaker {
     spec.scale_dtype = decision.scale_dtype ? *decision.scale_dtype : dialect.scale_dtype(spec, tensor.info.dtype);
     step.spec = specs_.share(spec);
     if (const auto it = analysis_.ranges.find(step.id); it != analysis_.ranges.end()) step.range = it->second;
+    if (spec.activation && !spec.activation->dynamic) step.input_range = input_range(step.id);
+  }
+
+  // Weights that runtimes join have one input, and one scale for it.
+  std::optional<Range> input_range(const std::string& name) {
+    const auto own = analysis_.inputs.find(name);
+    if (own == analysis_.inputs.end()) return std::nullopt;
+    const std::string set = fused_set_of(name);
+    if (set.empty()) return own->second;
+    if (input_sets_.empty()) {
+      for (const auto& [weight, range] : analysis_.inputs) {
+        const auto [it, fresh] = input_sets_.emplace(fused_set_of(weight), range);
+        it->second = {std::min(it->second.lo, range.lo), std::max(it->second.hi, range.hi)};
+      }
+    }
+    return input_sets_.at(set);
   }
 
   // Applies --if-indivisible. Returns false if the tensor is kept instead.
@@ -263,6 +287,7 @@ class StepMaker {
   const Analysis& analysis_;
   const GgufModel* gguf_;
   std::vector<std::string>& notes_;
+  std::map<std::string, Range> input_sets_;  // of Analysis::inputs, by fused_set_of()
   Indivisible indivisible_;
   Pool<SharedString> reasons_;
   Pool<Shared<QuantSpec>> specs_;

@@ -127,9 +127,11 @@ class SpecParser {
     } else if (const auto range = look_up(kRanges, word)) {
       once(range_given_, options_.mapping || (options_.either_sign && *range == RangeKind::Signed), "range");
       spec_.range = *range;
+    } else if (word == "dq") {
+      once(spec_.double_quant, options_.double_quant, "double quantization");
     } else {
       constexpr std::string_view kWords[] = {"tensor", "channel", "g128", "b128x128", "sym",
-                                             "asym",   "narrow",  "full", "signed"};
+                                             "asym",   "narrow",  "full", "signed",   "dq"};
       unknown("option", word, kWords);
     }
   }
@@ -144,14 +146,14 @@ class SpecParser {
     given = true;
   }
 
-  // ELEMENT[:token|:tensor][:sym|:asym][:dyn]
+  // ELEMENT[:token|:tensor][:sym|:asym][:dyn|:static]
   ActivationSpec activation(std::string_view text) const {
     const std::vector<std::string_view> words = split(text, ':');
     if (std::ranges::find(kActivationElements, words[0]) == std::end(kActivationElements)) {
       unknown("activation", words[0], kActivationElements);
     }
     ActivationSpec spec{.element = std::string(words[0])};
-    bool granularity = false, mapping = false, dynamic = false;
+    bool granularity = false, mapping = false, when = false;
     for (std::size_t i = 1; i < words.size(); ++i) {
       if (words[i] == "token" || words[i] == "tensor") {
         once(granularity, true, "granularity of the activation");
@@ -159,13 +161,18 @@ class SpecParser {
       } else if (const auto value = look_up(kMappings, words[i])) {
         once(mapping, spec.element == "int8", "mapping of the activation");
         spec.mapping = *value;
-      } else if (words[i] == "dyn") {
-        once(dynamic, true, "dyn");
+      } else if (words[i] == "dyn" || words[i] == "static") {
+        once(when, true, "dyn or static");
+        spec.dynamic = words[i] == "dyn";
       } else {
-        constexpr std::string_view kWords[] = {"token", "tensor", "sym", "asym", "dyn"};
+        constexpr std::string_view kWords[] = {"token", "tensor", "sym", "asym", "dyn", "static"};
         unknown("option of the activation", words[i], kWords);
       }
     }
+    if (!spec.dynamic && granularity && spec.per_token) {
+      fail("a static activation has one scale for all tokens", "use :tensor:static");
+    }
+    if (!spec.dynamic) spec.per_token = false;
     return spec;
   }
 
@@ -178,7 +185,7 @@ class SpecParser {
 std::string to_string(const ActivationSpec& spec) {
   std::string text = spec.element + (spec.per_token ? ":token" : ":tensor");
   if (spec.element == "int8") text.append(":").append(text_of(kMappings, spec.mapping));
-  return text + ":dyn";
+  return text + (spec.dynamic ? ":dyn" : ":static");
 }
 
 struct GranularityText {
@@ -228,6 +235,7 @@ std::string to_string(const QuantSpec& spec) {
     if (spec.mapping == Mapping::Symmetric) text.append(":").append(text_of(kRanges, spec.range));
   }
   if (codec.options.either_sign && spec.range == RangeKind::Signed) text.append(":signed");
+  if (spec.double_quant) text += ":dq";
   if (spec.activation) text.append("+").append(to_string(*spec.activation));
   return text;
 }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "src/codecs/codec.hpp"
+#include "src/codecs/double_quant.hpp"
 #include "src/float_rows.hpp"
 #include "src/qparams.hpp"
 #include "src/quantized_rows.hpp"
@@ -117,6 +118,13 @@ const Tensor& QuantizedTensor::part(std::string_view name) const {
 QParams QuantizedTensor::qparams() const {
   const Tensor& stored = part("scale");
   QParams params;
+  if (spec_.double_quant) {
+    const auto codes = stored.as<std::uint8_t>();
+    const auto absmax = part("nested_absmax").as<float>();
+    params.scales = unnest_scales(
+        {{codes.begin(), codes.end()}, {absmax.begin(), absmax.end()}, part("nested_offset").as<float>()[0]});
+    return params;
+  }
   params.scales.resize(static_cast<std::size_t>(numel(stored.shape())));
   widen(stored.dtype(), stored.bytes().data(), numel(stored.shape()), params.scales.data());
   if (spec_.mapping == Mapping::Asymmetric) {

@@ -53,6 +53,8 @@ NonfiniteCounts nonfinite_of(const json::Value& entry) {
 bool is_same_encoding(const json::Value& a, const json::Value& b) {
   constexpr std::string_view kDeciding[] = {"name",        "action",          "kind",   "dtype",    "shape", "spec",
                                             "scale_dtype", "bits_per_weight", "search", "stored_as"};
+  const json::Value* const input = a.find("input_range");
+  if (input ? !has(b, "input_range", *input) : b.find("input_range") != nullptr) return false;
   return std::ranges::all_of(kDeciding, [&](std::string_view key) {
     const json::Value* const value = a.find(key);
     return value != nullptr && has(b, key, *value);

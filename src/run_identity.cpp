@@ -65,6 +65,16 @@ json::Array importance_listing(const Plan& plan) {
   return out;
 }
 
+json::Array input_range_listing(const Plan& plan) {
+  json::Array out;
+  for (const Step& step : plan.steps) {
+    if (!step.input_range) continue;
+    out.push_back(
+        json::Array{step.id, static_cast<double>(step.input_range->lo), static_cast<double>(step.input_range->hi)});
+  }
+  return out;
+}
+
 }  // namespace
 
 json::Value run_identity(const Checkpoint& checkpoint, const Plan& plan) {
@@ -78,6 +88,7 @@ json::Value run_identity(const Checkpoint& checkpoint, const Plan& plan) {
   identity.set("list of input tensors",
                digest_of(json::Array{listing(checkpoint.tensors()), listing(checkpoint.left_out())}));
   identity.set("importance of columns", digest_of(importance_listing(plan)));
+  identity.set("ranges of activations", digest_of(input_range_listing(plan)));
   identity.set("layout of the output", digest_of(listing(plan.layout)));
   return identity;
 }

@@ -21,6 +21,8 @@ struct Runtime {
   bool fuses = false;               // needs one encoding in fused sets
   bool heads = false;               // loads quantized output heads
   std::int64_t packed_quantum = 1;  // of rows and columns of weights of packed integers
+  std::string_view format = "hf_safetensors";
+  bool any_kind = false;  // loads quantized weights of all kinds
 };
 
 constexpr std::array kRuntimes{
@@ -29,6 +31,8 @@ constexpr std::array kRuntimes{
     Runtime{.name = "gptq", .loads_as = "transformers", .heads = true, .packed_quantum = 32},
     Runtime{.name = "awq", .loads_as = "transformers", .heads = false, .packed_quantum = 8},
     Runtime{.name = "bitsandbytes", .loads_as = "transformers", .heads = false},
+    Runtime{.name = "comfyui", .loads_as = "ComfyUI", .heads = true, .format = "safetensors"},
+    Runtime{.name = "llama.cpp", .loads_as = "llama.cpp", .heads = true, .format = "gguf", .any_kind = true},
 };
 
 const Runtime& runtime_named(std::string_view name) {
@@ -57,7 +61,7 @@ struct LoadedWeight {
 // What the runtime has against a quantized weight; empty: nothing.
 std::string objection(const Runtime& runtime, const LoadedWeight& weight) {
   const bool head = weight.kind == TensorKind::Head;
-  if (weight.kind != TensorKind::Linear && !head) {
+  if (weight.kind != TensorKind::Linear && !head && !runtime.any_kind) {
     return "is " + std::string(to_string(weight.kind)) + ": " + std::string(runtime.loads_as) +
            " loads quantized Linear layers only";
   }
@@ -97,6 +101,21 @@ std::string mixed_set(const std::string& set) {
   return "the weights of " + printable(set) + " are fused when they are loaded, and need one encoding";
 }
 
+// What it has against the file as such; empty: nothing.
+std::string objection(const Runtime& runtime, std::string_view format, std::string_view config) {
+  const bool folder = runtime.format == "hf_safetensors";
+  if (folder && (format != runtime.format || config.empty())) return "it loads model folders, with a config.json";
+  if (format == runtime.format) return {};
+  return "it loads single files of the format " + std::string(runtime.format);
+}
+
+// What every model for llama.cpp has.
+bool has_llama_names(const Source& source) {
+  const auto is_architecture = [](const auto& entry) { return entry.first == "general.architecture"; };
+  const auto is_embedding = [](const LogicalTensor& tensor) { return tensor.info.name == "token_embd.weight"; };
+  return std::ranges::any_of(source.metadata, is_architecture) && std::ranges::any_of(source.tensors, is_embedding);
+}
+
 LoadedWeight loaded(const Plan& plan, const Step& step) {
   const TensorInfo& tensor = plan.source.tensors[step.inputs.front()].info;
   return {.name = step.id,
@@ -122,8 +141,11 @@ void require_runtime_rules(const Plan& plan) {
   const auto add = [&](const std::string& what) {
     if (count++ < 20) text += (text.empty() ? "" : "; ") + what;
   };
-  if (plan.recipe.format != "hf_safetensors" || plan.source.config.empty()) {
-    add("it loads model folders, with a config.json");
+  if (const std::string problem = objection(runtime, plan.recipe.format, plan.source.config); !problem.empty()) {
+    add(problem);
+  } else if (runtime.format == "gguf" && std::ranges::find(plan.loads_in, runtime.loads_as) == plan.loads_in.end()) {
+    add("the architecture of the model is not known, so that its tensors keep their names (--like BASE.gguf gives "
+        "them those of a file)");
   }
   for (const Step& step : plan.steps) {
     if (!step.quantizes()) continue;
@@ -142,6 +164,14 @@ void require_runtime_rules(const Plan& plan) {
 
 void check_runtime(const Source& source, std::string_view name, std::vector<Finding>& findings) {
   const Runtime& runtime = runtime_named(name);
+  const auto fail = [&](const std::string& tensor, std::string what) {
+    findings.push_back({Finding::Severity::Failure, tensor, std::move(what)});
+  };
+  if (runtime.format != "hf_safetensors") {
+    if (std::string problem = objection(runtime, source.format, source.config); !problem.empty())
+      fail({}, std::move(problem));
+  }
+  if (runtime.format == "gguf" && !has_llama_names(source)) fail({}, "has no architecture and names of llama.cpp");
   const std::vector<TensorKind> kinds = classify(source);
   FusedSets sets;
   for (std::size_t i = 0; i < source.tensors.size(); ++i) {
@@ -154,11 +184,9 @@ void check_runtime(const Source& source, std::string_view name, std::vector<Find
                               .spec = &*tensor.spec,
                               .dialect = tensor.dialect};
     const std::string problem = objection(runtime, weight);
-    if (!problem.empty()) findings.push_back({Finding::Severity::Failure, tensor.info.name, problem});
+    if (!problem.empty()) fail(tensor.info.name, problem);
   }
-  if (runtime.fuses && sets.odd()) {
-    findings.push_back({Finding::Severity::Failure, "", mixed_set(*sets.odd())});
-  }
+  if (runtime.fuses && sets.odd()) fail({}, mixed_set(*sets.odd()));
 }
 
 std::string require_runtime(std::string_view name) {

@@ -6,7 +6,7 @@
 namespace mq {
 
 StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& step, CheckpointWriter& writer,
-                 bool weigh_errors)
+                 bool weigh_errors, std::optional<Range> shared_range)
     : checkpoint_(checkpoint),
       plan_(plan),
       step_(step),
@@ -20,7 +20,7 @@ StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& ste
     grid_ = tiling.grid;
     copied_item_bytes_ = tiling.item_bytes;
     if (step.interleaved_heads() != 0) order_ = {tensor_.info.shape.front(), step.interleaved_heads()};
-    if (step.action == Step::Action::Encode) prepare_encode(std::move(tiling));
+    if (step.action == Step::Action::Encode) prepare_encode(std::move(tiling), shared_range);
   }
   if (weigh_errors && step.importance) {
     for (const float weight : *step.importance) column_factors_.push_back(std::sqrt(weight));
@@ -32,11 +32,12 @@ StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& ste
   excluded_.resize(request_.allow_nonfinite ? errors_.size() : 0);
 }
 
-void StepRun::prepare_encode(StepTiling tiling) {
+void StepRun::prepare_encode(StepTiling tiling, std::optional<Range> shared_range) {
   reader_.emplace(checkpoint_, tensor_, step_.transposes());
   transposed_ = tiling.transposed;
-  observes_ = tiling.observes;
+  observes_ = tiling.observes && !shared_range;
   asked_ = std::move(tiling.request);
+  asked_.codec.range = shared_range;
   request_ = asked_.codec;
   outputs_ = std::move(tiling.outputs);
   const Codec& codec = codec_of(*step_.spec);
@@ -102,6 +103,11 @@ void StepRun::settle() {
       continue;
     }
     const std::size_t p = part_of(output);
+    if (output.text != nullptr) {
+      const std::vector<std::byte> bytes = output.text(asked_, whole_[p]);
+      writer_.write(step_.outputs[o], 0, 1, 0, static_cast<std::int64_t>(bytes.size()), bytes);
+      continue;
+    }
     if (!parts_[p].tiled) write_part(o, p, {.rows = parts_[p].rows}, whole_[p], scratch);
   }
 }

@@ -33,9 +33,10 @@ struct WorkerScratch {
 
 class StepRun {
  public:
-  // Reads what belongs to the whole tensor (scales of a quantized source).
+  // Reads what belongs to the whole tensor (scales of a quantized source). shared_range: of all values that share what
+  // follows from the whole tensor, where those are more than its own.
   StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& step, CheckpointWriter& writer,
-          bool weigh_errors = false);
+          bool weigh_errors = false, std::optional<Range> shared_range = {});
 
   const Step& step() const noexcept { return step_; }
   std::int64_t tiles() const noexcept { return grid_.count(); }
@@ -54,7 +55,7 @@ class StepRun {
   StepReport report() const;
 
  private:
-  void prepare_encode(StepTiling tiling);
+  void prepare_encode(StepTiling tiling, std::optional<Range> shared_range);
   void choose_path();
   void copy(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
   void encode(const Tile& tile, std::int64_t index, WorkerScratch& scratch);

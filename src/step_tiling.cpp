@@ -9,6 +9,8 @@ namespace {
 
 // Columns of packed codes that a tile skips must be whole bytes.
 constexpr std::int64_t kPackedQuantum = 32;
+// Rows of scales that are stored in tiles.
+constexpr std::int64_t kTileQuantum = 128;
 
 // The matrix of a tensor that is copied: types of less than a byte come in blocks.
 MatrixShape copied_matrix(const TensorInfo& tensor, int leading_dims) {
@@ -38,8 +40,11 @@ bool is_flipped(const Step& step, const LogicalTensor& tensor) {
 
 // Rows of which a tile begins at multiples.
 std::int64_t row_quantum(const Step& step, const LogicalTensor& tensor, std::span<const StoredOutput> outputs) {
-  const bool packs_down = std::ranges::any_of(
-      outputs, [](const StoredOutput& output) { return output.form.packing == PartForm::Packing::Down; });
+  const auto any_packed = [&](PartForm::Packing packing) {
+    return std::ranges::any_of(outputs, [&](const StoredOutput& output) { return output.form.packing == packing; });
+  };
+  if (any_packed(PartForm::Packing::Tiles)) return kTileQuantum;
+  const bool packs_down = any_packed(PartForm::Packing::Down);
   if (!packs_down && !is_flipped(step, tensor) && !tensor.spec) return 1;
   // Rows of a flipped tile are columns of what is encoded, of which block types take whole blocks.
   return std::max<std::int64_t>(kPackedQuantum, info(step.spec->element).block_numel);
@@ -71,6 +76,7 @@ StepTiling tile_step(const Plan& plan, const Step& step) {
   const Dialect& dialect = dialect_named(step.dialect);
   DialectRequest request =
       make_request(dialect, step.id, encoded_shape(step, plan.source), step.leading_dims, "", spec, tensor.info.dtype);
+  request.input_range = step.input_range;
   StepTiling tiling;
   tiling.outputs = dialect.outputs(request);
   tiling.request = std::move(request);

@@ -57,7 +57,7 @@ class ValueCheck {
     }
     bool parts_fine = true;
     for (const StoredPart& part : tensor_.parts) {
-      if (part.part == "scale") parts_fine = check_scales(part) && parts_fine;
+      if (part.part == "scale" || part.part == "input_scale") parts_fine = check_scales(part) && parts_fine;
       const bool packed = part.form.packing != PartForm::Packing::None;
       if (tensor_.spec->is_integer() && (part.part == "codes" || (part.part == "zero_point" && !packed))) {
         parts_fine = check_codes(part) && parts_fine;
@@ -100,6 +100,8 @@ class ValueCheck {
     constexpr std::int64_t kChunk = 1 << 18;
     // Codes of scales have no bad values; decoded weights show what they are worth.
     if (part.form.value == PartForm::Value::Nested) return true;
+    // Tiles are padded with zeros, which stand for blocks of zeros too.
+    if (part.form.packing == PartForm::Packing::Tiles) return true;
     TensorInfo scales = stored(part);
     if (scales.dtype == DType::UInt8) scales.dtype = *tensor_.spec->scale_dtype;  // exponents
     const std::int64_t all = scales.numel();

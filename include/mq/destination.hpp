@@ -14,10 +14,11 @@ namespace mq {
 struct Destination {
   std::string_view runtime;  // "vllm"
   std::string_view name;     // "w4a16"
-  std::string_view scheme;   // as parse_spec() reads it
+  std::string_view scheme;   // as parse_spec() reads it; empty where there is a mix
   std::string_view dialect;
   std::string_view format;  // container
   std::string_view description;
+  std::string_view mix = {};  // one of gguf_mixes(), which decides instead of a scheme
 };
 
 std::span<const Destination> destinations() noexcept;
@@ -25,7 +26,8 @@ std::span<const Destination> destinations() noexcept;
 // Throws: Usage, naming those there are.
 const Destination& parse_destination(std::string_view text);
 
-// Takes encoding, dialect, container and the rules of the runtime over into the recipe.
+// Takes encoding, dialect, container and the rules of the runtime over into the recipe; rules for tensors that the
+// program wants as they are go to the end of its rules.
 void apply(const Destination& destination, Recipe& recipe);
 
 // The name itself if its rules are known here.

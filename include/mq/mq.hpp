@@ -1,6 +1,7 @@
 // Umbrella: the whole public interface of mono-quant.
 #pragma once
 
+#include "mq/activations.hpp"
 #include "mq/audit.hpp"
 #include "mq/budget.hpp"
 #include "mq/checkpoint.hpp"

@@ -48,6 +48,8 @@ struct GgufModel;  // mq/gguf.hpp
 struct Analysis {
   // All by logical tensor name.
   std::map<std::string, Range> ranges;  // of all values; saves per-tensor specs a pass
+  // Of what the layer of a weight takes in, for static activations (add_input_ranges()).
+  std::map<std::string, Range> inputs;
   // Mean square of each input column (or any other weight of its errors), for Objective::Importance.
   std::map<std::string, std::shared_ptr<const std::vector<float>>> importance;
   // What a unit of squared error of a tensor matters, for Recipe::weigh_tensors.
@@ -89,6 +91,7 @@ struct Step {
   Effort effort = Effort::Fast;  // Encode: how its scales are found
   std::shared_ptr<const std::vector<float>> importance;  // Encode: if the search asks for it
   std::optional<Range> range;                            // Encode: range of all values, if the analysis had it
+  std::optional<Range> input_range;                      // Encode: of the activations, where they are static
   std::string_view dialect = "plain";                    // Encode: names and packing of the outputs; static
   SharedString output_name = {};                         // of the one output, where it is not the id; else empty
   int leading_dims = 1;                                  // dimensions that make up the rows

@@ -38,28 +38,31 @@ enum class Mapping { Symmetric, Asymmetric };
 // How a symmetric scale follows from the range of a block:
 //   Narrow  absmax / qmax, codes -qmax..qmax
 //   Full    absmax / ((qmax - qmin) / 2), codes qmin..qmax: PyTorch's and compressed-tensors' formula
-//   Signed  extreme / qmin, extreme being the value of largest magnitude with its sign: uses qmin, scale may be negative
+//   Signed  extreme / qmin, extreme being the value of largest magnitude with its sign: uses qmin, scale may be
+//   negative
 // Asymmetric mappings and floats have one formula and leave it at Narrow.
 enum class RangeKind { Narrow, Full, Signed };
 
-// How activations are quantized by the runtime; stored as text in the output's configuration, never applied here.
+// How activations are quantized by the runtime; stored in the output's configuration, never applied here.
 struct ActivationSpec {
   std::string element = "int8";  // "int8" or "fp8_e4m3"
   bool per_token = true;         // else per tensor
   Mapping mapping = Mapping::Symmetric;
+  bool dynamic = true;  // else with one scale, known beforehand and stored beside the weights (mq/activations.hpp)
 
   bool operator==(const ActivationSpec&) const = default;
 };
 
 struct QuantSpec {
-  std::string codec = "affine";         // the encoding: "affine", "fp8", "float_cast", "ggml"
-  DType element = DType::Int8;          // what a code is: Int8 or UInt8 (any `bits`), a float type for float encodings,
-                                        // the block type for ggml's
-  int bits = 8;                         // of one code
+  std::string codec = "affine";  // the encoding: "affine", "fp8", "float_cast", "ggml"
+  DType element = DType::Int8;   // what a code is: Int8 or UInt8 (any `bits`), a float type for float encodings,
+                                 // the block type for ggml's
+  int bits = 8;                  // of one code
   Granularity granularity = PerChannel{};
   Mapping mapping = Mapping::Symmetric;
   RangeKind range = RangeKind::Narrow;
-  std::optional<DType> scale_dtype;     // storage type of the scales; empty: Float32, or what the output's dialect says
+  bool double_quant = false;         // scales are stored as codes of 8 bits themselves (bitsandbytes)
+  std::optional<DType> scale_dtype;  // storage type of the scales; empty: Float32, or what the output's dialect says
   std::optional<ActivationSpec> activation;
 
   bool operator==(const QuantSpec&) const = default;
@@ -70,11 +73,13 @@ struct QuantSpec {
   std::int32_t qmax() const noexcept;
 };
 
-// Parses NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed][+ACTIVATION], for example "int8",
-// "int8:tensor:asym", "int4:g32:asym", "uint8:channel=1:asym", "fp8_e4m3:channel", "int8+int8:token:dyn".
+// Parses NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed][:dq][+ACTIVATION], for example
+// "int8", "int8:tensor:asym", "int4:g32:asym", "uint8:channel=1:asym", "fp8_e4m3:channel", "nf4:dq",
+// "int8+int8:token:dyn".
 // NAME is one of schemes(); the options may come in any order, each at most once, and only those that the encoding has.
 // Defaults: int5..int8 and uint5..uint8 channel:sym:narrow, int2..int4 and uint2..uint4 g128:sym:full, fp8 channel.
-// ACTIVATION: int8[:token|:tensor][:sym|:asym][:dyn] or fp8_e4m3[:token|:tensor][:dyn]; the default is :token:sym:dyn.
+// ACTIVATION: int8[:token|:tensor][:sym|:asym][:dyn|:static] or fp8_e4m3[:token|:tensor][:dyn|:static]; the default is
+// :token:sym:dyn, with :static :tensor:sym.
 // Throws: Usage; an unknown name or option suggests the nearest one.
 QuantSpec parse_spec(std::string_view text);
 
@@ -90,8 +95,8 @@ double bits_per_weight(const QuantSpec& spec, std::span<const std::int64_t> shap
 
 // One row of the catalogue that `mq-convert schemes` prints.
 struct SchemeInfo {
-  std::string_view name;         // what parse_spec takes as NAME
-  QuantSpec spec;                // what the bare name means
+  std::string_view name;  // what parse_spec takes as NAME
+  QuantSpec spec;         // what the bare name means
   std::string_view description;
 };
 std::span<const SchemeInfo> schemes();

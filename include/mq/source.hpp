@@ -18,14 +18,15 @@ namespace mq {
 
 // How the elements of a part lie in the stored tensor.
 struct PartForm {
-  // Codes and zero points in words of 32 bits: a bit stream Along each row (mq/pack.hpp) or Down each column.
-  enum class Packing : std::uint8_t { None, Along, Down };
+  // Codes and zero points in words of 32 bits: a bit stream Along each row (mq/pack.hpp) or Down each column. Scales of
+  // a byte in Tiles of 128 rows of 4, padded with zeros, as cuBLAS wants block scales.
+  enum class Packing : std::uint8_t { None, Along, Down, Tiles };
   // Where the codes of 4 bits that share a word or byte are: the first in the lowest bits; the first of a byte in its
   // high half; as AWQ has them, 0 2 4 6 1 3 5 7 from the lowest bits up.
   enum class Fields : std::uint8_t { LowFirst, HighFirst, Interleaved };
   // What is stored instead of the value: itself, one less (zero points of GPTQ), 127 times it (bitsandbytes' absmax of
-  // an int8 row); a code of it (bitsandbytes' double quantization of scales).
-  enum class Value : std::uint8_t { Itself, LessOne, Times127, Nested };
+  // an int8 row); a code of it (bitsandbytes' double quantization of scales); one over it (ComfyUI's NVFP4).
+  enum class Value : std::uint8_t { Itself, LessOne, Times127, Nested, Inverse };
 
   Packing packing = Packing::None;
   Fields fields = Fields::LowFirst;

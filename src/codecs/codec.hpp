@@ -75,7 +75,8 @@ struct CodecOptions {
   bool granularity = false;  // tensor, channel, gN, bRxC
   bool mapping = false;      // sym with narrow, full or signed; asym
   bool activation = false;
-  bool either_sign = false;  // signed: scales that may be negative, without a mapping to choose
+  bool either_sign = false;   // signed: scales that may be negative, without a mapping to choose
+  bool double_quant = false;  // dq: scales that are quantized themselves
 };
 
 // An encoding that is only read has no schemes and none of the functions from state_bytes to finish: they are null.

@@ -6,6 +6,7 @@
 //           s       absmax, f32; negative only with :signed, after a search
 //   fp4     levels  bitsandbytes' own floats of 4 bits: 0, 1/192, 1/6, 1/4, 1/3, 1/2, 2/3, 1 and a sign
 //           s       absmax, f32
+//           :dq stores the scales of both as codes of 8 bits (double_quant.hpp)
 //   mxfp4   levels  E2M1: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and a sign (OCP Microscaling 1.0)
 //           s       2^(floor(log2 absmax) - 2), e8m0
 //
@@ -21,6 +22,7 @@
 #include "mq/pack.hpp"
 #include "src/active_table.hpp"
 #include "src/codecs/codecs.hpp"
+#include "src/codecs/double_quant.hpp"
 #include "src/codecs/scaled.hpp"
 
 namespace mq {
@@ -109,6 +111,7 @@ void check(const QuantSpec& spec) {
   const bool is_power = spec.codec == "mxfp4";
   if (is_power && scales != DType::Float8E8M0FNU) refuse_scale_dtype(scales, "f8_e8m0");
   if (!is_power) check_scaled(spec);
+  if (spec.double_quant) check_double_quant(spec);
 }
 
 std::vector<PartInfo> parts(const CodecRequest& request) {
@@ -116,23 +119,29 @@ std::vector<PartInfo> parts(const CodecRequest& request) {
   const bool packed = request.form == CodeForm::Packed;
   std::vector<PartInfo> list{
       {"codes", DType::UInt8, matrix.rows, packed ? packed_row_bytes(matrix.cols, 4) : matrix.cols}};
-  add_scale_parts(request, list);
+  if (request.spec.double_quant) {
+    add_nested_parts(request, list);
+  } else {
+    add_scale_parts(request, list);
+  }
   return list;
 }
 
 bool searches(const CodecRequest& request) {
-  return is_search(request.search.effort) && !scaled_observes(request);
+  return is_search(request.search.effort) &&
+         (request.spec.double_quant ? !request.two_pass : !scaled_observes(request));
 }
 
 EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, PartSpans spans, ErrorStats*) {
-  const auto& state = static_cast<const ScaledState&>(base);
+  const auto* const nested = dynamic_cast<const NestedState*>(&base);
+  const ScaledState& state = nested ? nested->scaled() : static_cast<const ScaledState&>(base);
   const LevelFormat& format = *level_format(state.request().spec);
   const bool packed = state.request().form == CodeForm::Packed;
   const auto numel = static_cast<std::size_t>(tile.rows * tile.cols);
   auto* const stored = reinterpret_cast<std::uint8_t*>(spans[0].data());
   std::vector<std::uint8_t> loose(packed ? numel : 0);
   std::uint8_t* const codes = packed ? loose.data() : stored;
-  const EncodeCounts counts =
+  EncodeCounts counts =
       state.encode(tile, x, spans, true, [&](const Strip& strip, const float* in, const StripParams& params) {
         active_table().quantize_levels(format.levels, in, static_cast<std::size_t>(strip.runs),
                                        static_cast<std::size_t>(strip.run), params.scale.data(), codes + strip.offset);
@@ -141,6 +150,8 @@ EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, Pa
     std::transform(codes, codes + numel, codes, [&](std::uint8_t code) { return format.stored[code]; });
   }
   if (packed) pack_nibble_rows(codes, tile, stored);
+  // The first pass has counted what is not finite.
+  if (nested) counts = {};
   return counts;
 }
 
@@ -158,16 +169,21 @@ void decode(const CodecRequest& request, const Tile& tile, ConstPartSpans spans,
   }
   StripParams params;
   for_each_strip(request.layout, tile, true, [&](const Strip& strip) {
-    load_params(request, tile, strip, spans, params);
+    if (request.spec.double_quant) {
+      load_nested_scales(request, tile, strip, spans, params.scale.data());
+    } else {
+      load_params(request, tile, strip, spans, params);
+    }
     active_table().dequantize_levels(format.levels, codes + strip.offset, static_cast<std::size_t>(strip.runs),
                                      static_cast<std::size_t>(strip.run), params.scale.data(), y + strip.offset);
   });
 }
 
-constexpr Codec make_codec(std::string_view name, std::span<const SchemeInfo> (*schemes)(), bool either_sign = false) {
+constexpr Codec make_codec(std::string_view name, std::span<const SchemeInfo> (*schemes)(), CodecOptions options) {
+  options.granularity = true;
   return with_scales({
       .name = name,
-      .options = {.granularity = true, .mapping = false, .activation = false, .either_sign = either_sign},
+      .options = options,
       .schemes = schemes,
       .check = check,
       .parts = parts,
@@ -205,8 +221,9 @@ const LevelFormat* level_format(const QuantSpec& spec) noexcept {
   return found == kFormats.end() ? nullptr : &*found;
 }
 
-constinit const Codec kNf4 = make_codec("nf4", nf4_schemes, true);
-constinit const Codec kFp4 = make_codec("fp4", fp4_schemes);
-constinit const Codec kMxfp4 = make_codec("mxfp4", mxfp4_schemes);
+constinit const Codec kNf4 =
+    with_nested_scales(make_codec("nf4", nf4_schemes, {.either_sign = true, .double_quant = true}));
+constinit const Codec kFp4 = with_nested_scales(make_codec("fp4", fp4_schemes, {.double_quant = true}));
+constinit const Codec kMxfp4 = make_codec("mxfp4", mxfp4_schemes, {});
 
 }  // namespace mq

@@ -1,6 +1,6 @@
 // NVIDIA's 4-bit floats: E2M1 codes, an E4M3 scale for every 16 weights of a row, one multiplier for the tensor:
 //
-//   g = 448 * 6 / absmax of the tensor, 1 if that is 0
+//   g = 448 * 6 / absmax of the tensor, or of all that share g (CodecRequest::range), 1 if that is 0
 //   s = e4m3(absmax of the block / 6 * g), 0.125 if it is 0
 //   q = e2m1(x / (s / g)), ties to the even code
 //   y = e2m1(q) * (s / g)
@@ -27,8 +27,9 @@ namespace {
 
 constexpr std::int64_t kBlock = 16;
 constexpr std::uint8_t kLargestScale = 0x7e, kZeroScale = 0x20;  // 448; 0.125, which stands for 0
-constexpr int kNeighbours = 6;                                   // codes that a search tries on each side
-constexpr std::size_t kCodes = 0, kScale = 1, kGlobal = 2;       // indices of the parts
+constexpr float kLargestValue = 448.0f * 6.0f;
+constexpr int kNeighbours = 6;                              // codes that a search tries on each side
+constexpr std::size_t kCodes = 0, kScale = 1, kGlobal = 2;  // indices of the parts
 
 std::span<const SchemeInfo> list_schemes() {
   static const std::array<SchemeInfo, 1> rows{{{"nvfp4",
@@ -69,6 +70,12 @@ class Nvfp4State final : public CodecState {
  public:
   explicit Nvfp4State(const CodecRequest& asked) : request(asked) {
     if (!is_tiled(request)) scales.resize(static_cast<std::size_t>(request.layout.blocks()), kZeroScale);
+    if (request.range) set_global(std::max({0.0f, -request.range->lo, request.range->hi}));
+  }
+
+  void set_global(float absmax) {
+    const float quotient = kLargestValue / absmax;
+    global = std::isfinite(quotient) ? quotient : 1.0f;
   }
 
   CodecRequest request;
@@ -82,8 +89,8 @@ std::int64_t state_bytes(const CodecRequest& request) {
   return is_tiled(request) ? 0 : request.layout.blocks();
 }
 
-bool observes(const CodecRequest&) {
-  return true;
+bool observes(const CodecRequest& request) {
+  return !request.range;
 }
 
 bool searches(const CodecRequest& request) {
@@ -108,8 +115,7 @@ EncodeCounts observe(CodecState& base, const Tile& tile, const float* x) {
 
 void settle(CodecState& base) {
   auto& state = static_cast<Nvfp4State&>(base);
-  const float global = 448.0f * 6.0f / std::bit_cast<float>(state.absmax_bits.load());
-  state.global = std::isfinite(global) ? global : 1.0f;
+  state.set_global(std::bit_cast<float>(state.absmax_bits.load()));
 }
 
 // The scales of a tile's blocks, and what they are worth.
@@ -175,6 +181,7 @@ EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, Pa
   ScaleChooser chooser(state, weights);
   std::array<float, kStripRuns> scales;
   std::vector<float> finite;
+  EncodeCounts counts;
   // Strips within rows: a tile may be cut, and its blocks then do not follow each other.
   for_each_strip(layout, tile, false, [&](const Strip& strip) {
     const std::int64_t block = strip.row * layout.grid_cols + strip.col / kBlock;
@@ -182,13 +189,19 @@ EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, Pa
                                                                  (block - tile.row * layout.grid_cols)
                                                            : state.scales.data() + block;
     const float* in = x + strip.offset;
+    if (state.request.range) {
+      // Not counted by a first pass.
+      kernels::Range all{};
+      active_table().range(in, 1, static_cast<std::size_t>(strip.runs * strip.run), &all);
+      counts.nonfinite += static_cast<std::int64_t>(all.nonfinite);
+    }
     if (state.request.allow_nonfinite) in = finite_values(in, strip.runs * strip.run, finite);
     chooser.choose(strip, in, scale_codes, scales.data());
     active_table().quantize_levels(level_format(state.request.spec)->levels, in, static_cast<std::size_t>(strip.runs),
                                    static_cast<std::size_t>(strip.run), scales.data(), codes + strip.offset);
   });
   if (packed) pack_nibble_rows(codes, tile, stored);
-  return {};
+  return counts;
 }
 
 void finish(const CodecState& base, PartSpans parts) {

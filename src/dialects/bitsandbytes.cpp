@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "src/codecs/double_quant.hpp"
 #include "src/codecs/levels.hpp"
 #include "src/dialects/module_weights.hpp"
 #include "src/qparams.hpp"
@@ -64,15 +65,48 @@ std::string_view float_name(DType original) {
   return half ? info(original).name : "float32";
 }
 
-std::vector<std::byte> quant_state(const DialectRequest& request) {
+std::vector<std::byte> nested_quant_map(const DialectRequest&) {
+  const auto bytes = std::as_bytes(std::span(nested_levels()));
+  return {bytes.begin(), bytes.end()};
+}
+
+std::vector<std::byte> bytes_of_text(const std::string& text) {
+  const auto bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+json::Value quant_state_object(const DialectRequest& request) {
   json::Value state;
   state.set("quant_type", request.codec.spec.codec);
   state.set("blocksize", std::get<PerGroup>(request.codec.spec.granularity).group_size);
   state.set("dtype", float_name(request.original));
   state.set("shape", json::Array{request.shape[0], request.shape[1]});
-  const std::string text = json::dump(state, -1);
-  const auto bytes = std::as_bytes(std::span(text));
-  return {bytes.begin(), bytes.end()};
+  return state;
+}
+
+std::vector<std::byte> quant_state(const DialectRequest& request) {
+  return bytes_of_text(json::dump(quant_state_object(request), -1));
+}
+
+// Spaces at the end make texts with any offset equally long: the size of a tensor does not depend on data.
+constexpr std::size_t kOffsetChars = 26;  // "-2.2250738585072014e-308" and two more
+
+std::vector<std::byte> nested_quant_state(const DialectRequest& request, float offset) {
+  json::Value state = quant_state_object(request);
+  state.set("nested_blocksize", kNestedBlock);
+  state.set("nested_dtype", "float32");
+  const std::size_t length =
+      json::dump(state, -1).size() + std::string_view(R"(,"nested_offset":)").size() + kOffsetChars;
+  state.set("nested_offset", static_cast<double>(offset));
+  std::string text = json::dump(state, -1);
+  text.resize(length, ' ');
+  return bytes_of_text(text);
+}
+
+std::vector<std::byte> nested_quant_state_text(const DialectRequest& request, std::span<const std::byte> part) {
+  float offset = 0;
+  std::memcpy(&offset, part.data(), sizeof offset);
+  return nested_quant_state(request, offset);
 }
 
 std::vector<std::byte> row_format(const DialectRequest&) {
@@ -94,14 +128,27 @@ std::vector<StoredOutput> outputs(const DialectRequest& request) {
             {.info = info(module + ".weight_format", DType::UInt8, {}), .part = {}, .constant = row_format}};
   }
   const std::int64_t blocks = request.codec.layout.blocks();
-  const auto state_bytes = static_cast<std::int64_t>(quant_state(request).size());
+  const bool nested = request.codec.spec.double_quant;
+  const auto state_bytes =
+      static_cast<std::int64_t>((nested ? nested_quant_state(request, 0) : quant_state(request)).size());
   const std::string state = name + ".quant_state.bitsandbytes__" + request.codec.spec.codec;
-  return {{.info = info(name, DType::UInt8, {request.codec.layout.matrix.numel() / 2, 1}),
-           .part = "codes",
-           .form = {.packing = PartForm::Packing::Along, .fields = PartForm::Fields::HighFirst}},
-          {.info = info(name + ".absmax", DType::Float32, {blocks}), .part = "scale"},
-          {.info = info(name + ".quant_map", DType::Float32, {16}), .part = {}, .constant = quant_map},
-          {.info = info(state, DType::UInt8, {state_bytes}), .part = {}, .constant = quant_state}};
+  std::vector<StoredOutput> list = {
+      {.info = info(name, DType::UInt8, {request.codec.layout.matrix.numel() / 2, 1}),
+       .part = "codes",
+       .form = {.packing = PartForm::Packing::Along, .fields = PartForm::Fields::HighFirst}},
+      {.info = info(name + ".absmax", nested ? DType::UInt8 : DType::Float32, {blocks}), .part = "scale"},
+      {.info = info(name + ".quant_map", DType::Float32, {16}), .part = {}, .constant = quant_map}};
+  if (!nested) {
+    list.push_back({.info = info(state, DType::UInt8, {state_bytes}), .part = {}, .constant = quant_state});
+    return list;
+  }
+  const std::int64_t nested_blocks = (blocks + kNestedBlock - 1) / kNestedBlock;
+  list.push_back({.info = info(name + ".nested_absmax", DType::Float32, {nested_blocks}), .part = "nested_absmax"});
+  list.push_back(
+      {.info = info(name + ".nested_quant_map", DType::Float32, {256}), .part = {}, .constant = nested_quant_map});
+  list.push_back(
+      {.info = info(state, DType::UInt8, {state_bytes}), .part = "nested_offset", .text = nested_quant_state_text});
+  return list;
 }
 
 DType scale_dtype_float(const QuantSpec&, DType) {
@@ -120,7 +167,7 @@ bool is_standard(const Step& step, DType original) {
 json::Value config(const Plan& plan) {
   const Step* const first = first_of_alike(
       plan, "bitsandbytes has one encoding for all weights of a model",
-      [](const QuantSpec& a, const QuantSpec& b) { return a.codec == b.codec; },
+      [](const QuantSpec& a, const QuantSpec& b) { return a.codec == b.codec && a.double_quant == b.double_quant; },
       [](const QuantSpec& spec) { return to_string(spec); });
   if (first == nullptr) return nullptr;
   const bool four = is_4bit(*first->spec);
@@ -133,7 +180,7 @@ json::Value config(const Plan& plan) {
   config.set("load_in_8bit", !four);
   if (four) {
     config.set("bnb_4bit_quant_type", first->spec->codec);
-    config.set("bnb_4bit_use_double_quant", false);
+    config.set("bnb_4bit_use_double_quant", first->spec->double_quant);
     config.set("bnb_4bit_compute_dtype", float_name(original));
     config.set("bnb_4bit_quant_storage", "uint8");
   }

@@ -2,10 +2,11 @@
 //
 //   4 bits (nf4, fp4), in blocks of 32 to 4096 of the flattened weight
 //     NAME                                    U8  [out*in/2, 1]   two codes a byte, the first in the high half
-//     NAME.absmax                             F32 [blocks]        scales; U8 where they are quantized themselves, then
-//     NAME.nested_absmax, .nested_quant_map   F32                 with their scales and levels (read only)
+//     NAME.absmax                             F32 [blocks]        scales; U8 where they are quantized themselves, with
+//     NAME.nested_absmax                      F32 [blocks/256]    their scales
+//     NAME.nested_quant_map                   F32 [256]           and levels (codecs/double_quant.hpp)
 //     NAME.quant_map                          F32 [16]            the levels
-//     NAME.quant_state.bitsandbytes__nf4      U8  [n]             JSON: type, block size, dtype, shape
+//     NAME.quant_state.bitsandbytes__nf4      U8  [n]             JSON: type, block size, dtype, shape; nested_offset
 //   8 bits
 //     NAME                                    I8  [out, in]
 //     M.SCB (NAME without "weight")           F32 [out]           absmax of each row: 127 times the scale

@@ -91,6 +91,8 @@ class Finder : DialectReader {
     claim.spec.granularity = PerGroup{block};
     apply_notes(claim);
     claim.spec.scale_dtype = DType::Float32;
+    const bool nested = find(name + ".nested_absmax").has_value();
+    claim.spec.double_quant = nested;
     if (std::get_if<PerGroup>(&claim.spec.granularity) == nullptr || claim.spec.codec != type ||
         std::get<PerGroup>(claim.spec.granularity).group_size != block) {
       corrupt(name, "notes of the quantization config against the quantization state", type, to_string(claim.spec));
@@ -104,7 +106,6 @@ class Finder : DialectReader {
     using Form = PartForm;
     out.parts.push_back({"codes", codes, {.packing = Form::Packing::Along, .fields = Form::Fields::HighFirst}});
     const std::int64_t blocks = weights / block;
-    const bool nested = find(name + ".nested_absmax").has_value();
     const std::size_t absmax = expect(name + ".absmax", nested ? DType::UInt8 : DType::Float32, blocks);
     out.parts.push_back({"scale", absmax, {.value = nested ? Form::Value::Nested : Form::Value::Itself}});
     if (nested) add_nested(state, name, blocks, out);

@@ -1,5 +1,10 @@
 #include "src/dialects/compressed_tensors.hpp"
 
+#include <cstring>
+
+#include "src/dialects/reader.hpp"
+#include "src/qparams.hpp"
+
 namespace mq {
 namespace compressed_tensors {
 
@@ -12,6 +17,10 @@ std::string_view format_of(const QuantSpec& spec) {
   if (spec.codec == "mxfp4") return "mxfp4-pack-quantized";
   if (spec.codec == "fp8") return "float-quantized";
   return spec.activation ? "int-quantized" : "pack-quantized";
+}
+
+bool has_static_activation(const QuantSpec& spec) noexcept {
+  return spec.activation && !spec.activation->dynamic;
 }
 
 bool is_standard(const Step& step, DType original) {
@@ -69,6 +78,25 @@ std::vector<std::byte> shape_bytes(const DialectRequest& request) {
   return {bytes.begin(), bytes.end()};
 }
 
+void check_static_activation(const DialectRequest& request) {
+  const auto refuse = [&](std::string message, std::string expected, std::string hint) {
+    throw Error({.code = ErrorCode::Usage,
+                 .message = std::move(message),
+                 .tensor = request.name,
+                 .expected = std::move(expected),
+                 .hint = std::move(hint)});
+  };
+  if (request.shape.size() != 2 || request.leading_dims != 1 || !request.name.ends_with(".weight")) {
+    refuse("static activations are those of Linear layers", "a matrix called NAME.weight",
+           "use :dyn, or keep it with --exclude");
+  }
+  if (request.input_range) return;
+  const std::string module = module_of(request.name);
+  refuse("the range of what this layer takes in is not known, from which the scale of a static activation is made",
+         module + ".input_min and " + module + ".input_max in the file of --stats",
+         "calibrate, use :dyn, or keep it with --exclude");
+}
+
 void check(const DialectRequest& request) {
   const QuantSpec& spec = request.codec.spec;
   const auto refuse = [&](std::string expected, std::string hint) {
@@ -106,6 +134,40 @@ void check(const DialectRequest& request) {
   if (spec.is_integer() && std::holds_alternative<PerBlock>(spec.granularity)) {
     refuse("tensor, channel or group granularity for integers", "use gN, or fp8_e4m3:bRxC");
   }
+  if (has_static_activation(spec) && !request.reading) check_static_activation(request);
+}
+
+// Scale and zero point of what the module takes in, as the library finds them: ranges of static activations hold 0.
+QParams input_params(const DialectRequest& request) {
+  const ActivationSpec& activation = *request.codec.spec.activation;
+  const bool integer = activation.element == "int8";
+  const bool asymmetric = activation.mapping == Mapping::Asymmetric;
+  QuantSpec spec = parse_spec(!integer ? "fp8_e4m3:tensor" : asymmetric ? "int8:tensor:asym" : "int8:tensor:full");
+  spec.scale_dtype = request.codec.spec.scale_dtype;
+  return choose_qparams(std::span(&*request.input_range, 1), spec);
+}
+
+std::vector<std::byte> input_scale(const DialectRequest& request) {
+  const DType dtype = scale_dtype_of(request.codec.spec);
+  std::vector<std::byte> bytes(static_cast<std::size_t>(bytes_of(dtype, 1)));
+  store_scales(dtype, input_params(request).scales.data(), 1, bytes.data());
+  return bytes;
+}
+
+std::vector<std::byte> input_zero_point(const DialectRequest& request) {
+  return {static_cast<std::byte>(input_params(request).zero_points.front())};
+}
+
+void add_static_activation(const DialectRequest& request, std::vector<StoredOutput>& out) {
+  const std::string module = module_of(request.name);
+  const auto add = [&](const char* leaf, DType dtype, std::vector<std::byte> (*bytes)(const DialectRequest&)) {
+    out.push_back({.info = {.name = module + leaf, .dtype = dtype, .shape = {1}, .file = request.file},
+                   .part = {},
+                   .constant = bytes});
+  };
+  add(".input_scale", scale_dtype_of(request.codec.spec), input_scale);
+  if (request.codec.spec.activation->mapping == Mapping::Asymmetric)
+    add(".input_zero_point", DType::Int8, input_zero_point);
 }
 
 std::vector<StoredOutput> outputs(const DialectRequest& request) {
@@ -152,6 +214,7 @@ std::vector<StoredOutput> outputs(const DialectRequest& request) {
                    .part = {},
                    .constant = shape_bytes});
   }
+  if (has_static_activation(request.codec.spec) && !request.reading) add_static_activation(request, out);
   return out;
 }
 

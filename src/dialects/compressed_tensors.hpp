@@ -18,6 +18,9 @@
 //     NAME_scale       tensor [1]; channel [out.., 1] ([1, channels] on other axes); group [out.., in/g]; block [down,
 //     across]
 //
+//   static activations: M.input_scale of the scales' type [1]; asymmetric: M.input_zero_point I8 [1]
+//     (M is NAME without ".weight")
+//
 // Source: the compressed-tensors library's config, packing and initialization modules.
 #pragma once
 
@@ -34,6 +37,9 @@ std::string_view format_of(const QuantSpec& spec);
 
 // Whether the codes are 4-bit floats.
 bool is_fp4(const QuantSpec& spec) noexcept;
+
+// Whether activations have a scale that is stored.
+bool has_static_activation(const QuantSpec& spec) noexcept;
 
 // Whether the standard fields say everything that is needed to read such a weight back.
 bool is_standard(const Step& step, DType original);

@@ -45,7 +45,7 @@ json::Value weight_arguments(const QuantSpec& spec) {
 json::Value activation_arguments(const std::optional<ActivationSpec>& activation) {
   if (!activation) return nullptr;
   return arguments(8, activation->element != "int8", activation->mapping == Mapping::Symmetric,
-                   activation->per_token ? "token" : "tensor", true);
+                   activation->per_token ? "token" : "tensor", activation->dynamic);
 }
 
 // Steps whose weights share one entry of config_groups.

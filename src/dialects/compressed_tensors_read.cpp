@@ -58,6 +58,15 @@ QuantSpec spec_of_fp4(const Checkpoint& checkpoint, const json::Value& args) {
                .found = text_of(group_size)});
 }
 
+ActivationSpec activation_of(const json::Value& args, bool is_float) {
+  ActivationSpec activation{.element = is_float ? "fp8_e4m3" : "int8"};
+  if (!is_float && bool_member(args, "symmetric") == false) activation.mapping = Mapping::Asymmetric;
+  // Anything else than a truth value is a way of being dynamic.
+  activation.dynamic = bool_member(args, "dynamic").value_or(true);
+  activation.per_token = activation.dynamic && string_member(args, "strategy") != "tensor";
+  return activation;
+}
+
 QuantSpec spec_of(const Checkpoint& checkpoint, const json::Value& group) {
   const json::Value* args = group.find("weights");
   if (!args) corrupt(checkpoint, "", "quantization config: a group has no weights", "an object", "nothing");
@@ -83,7 +92,7 @@ QuantSpec spec_of(const Checkpoint& checkpoint, const json::Value& group) {
   // Files do not say how a scale was found; Full is the library's own formula and covers every code.
   spec.range = is_float ? RangeKind::Narrow : RangeKind::Full;
   if (const json::Value* activations = group.find("input_activations"); activations && !activations->is_null()) {
-    spec.activation = ActivationSpec{.element = is_float ? "fp8_e4m3" : "int8"};
+    spec.activation = activation_of(*activations, is_float);
   }
   return spec;
 }
@@ -196,7 +205,21 @@ class Finder : DialectReader {
       corrupt(name, "zero points against the quantization config",
               asymmetric ? name + "_zero_point" : "no zero points (symmetric)", zero_point ? "zero points" : "none");
     }
-    return assemble(kCompressedTensors, claim);
+    LogicalTensor weight = assemble(kCompressedTensors, claim);
+    add_input_parts(module, claim.spec, weight);
+    return weight;
+  }
+
+  // What goes with a weight for its activations.
+  void add_input_parts(const std::string& module, const QuantSpec& spec, LogicalTensor& weight) const {
+    if (!has_static_activation(spec)) return;
+    const TensorInfo& scale = require(module + ".input_scale");
+    if (!is_scale_type(scale.dtype) || scale.numel() != 1) {
+      corrupt(scale.name, "bad scale of a static activation", "one number of float32, float16 or bfloat16",
+              std::string(to_string(scale.dtype)) + " " + to_string(scale.shape));
+    }
+    weight.parts.push_back({"input_scale", *find(scale.name)});
+    if (const auto zero_point = find(module + ".input_zero_point")) weight.parts.push_back({"", *zero_point});
   }
 
   LogicalTensor fp4_weight(WeightClaim& claim) {

@@ -22,8 +22,9 @@ struct DialectRequest {
   int leading_dims = 1;
   SharedString file;  // shard
   CodecRequest codec;
-  DType original = DType::Float32;  // type of the weights before
-  bool reading = false;             // asked about what another writer may have made, which can be more
+  DType original = DType::Float32;        // type of the weights before
+  std::optional<Range> input_range = {};  // of the activations, where they are static
+  bool reading = false;                   // asked about what another writer may have made, which can be more
 };
 
 // One stored tensor of an encoded logical tensor.
@@ -33,6 +34,8 @@ struct StoredOutput {
   PartForm form = {};
   // The bytes of a constant: what follows from the request and not from the weights.
   std::vector<std::byte> (*constant)(const DialectRequest& request) = nullptr;
+  // The bytes of a text that tells a part, which belongs to the whole tensor, in another way than by its bytes.
+  std::vector<std::byte> (*text)(const DialectRequest& request, std::span<const std::byte> part) = nullptr;
   bool optional = false;  // other writers may have left it out
 };
 

@@ -2,6 +2,7 @@
 
 #include "src/dialects/awq.hpp"
 #include "src/dialects/bitsandbytes.hpp"
+#include "src/dialects/comfyui.hpp"
 #include "src/dialects/compressed_tensors.hpp"
 #include "src/dialects/dialect.hpp"
 #include "src/dialects/fp8_blocks.hpp"
@@ -13,8 +14,8 @@
 namespace mq {
 namespace {
 
-constexpr std::array kDialects = {&kCompressedTensors, &kGptq,           &kGptqV2,      &kAwq,  &kBitsAndBytes,
-                                  &kFp8Blocks,         &kTorchQuantized, &kGgufDialect, &kPlain};
+constexpr std::array kDialects = {&kCompressedTensors, &kGptq,    &kGptqV2,         &kAwq,         &kBitsAndBytes,
+                                  &kFp8Blocks,         &kComfyUi, &kTorchQuantized, &kGgufDialect, &kPlain};
 
 }  // namespace
 

@@ -48,6 +48,10 @@ constexpr Case kCases[] = {
     {"bitsandbytes", "int8"},
     {"fp8_blocks", "fp8_e4m3:b128x128"},
     {"fp8_blocks", "fp8_e4m3:b32x64"},
+    {"comfyui", "fp8_e4m3:tensor"},
+    {"comfyui", "int8"},
+    {"comfyui", "int8:tensor"},
+    {"comfyui", "nvfp4"},
 };
 
 Recipe recipe_of(const Case& c) {
@@ -146,8 +150,9 @@ TEST_CASE("every layout reads back as the parts that quantize() makes, and says 
 TEST_CASE("layouts are the same bytes with any number of threads, and from quantized sources") {
   const MemoryCheckpoint c = one({2080, 1024});
   const auto two = make_thread_executor(2), seven = make_thread_executor(7);
-  for (const Case& row : {Case{"gptq", "int4:g128"}, Case{"awq", "int4:g128:asym"}, Case{"bitsandbytes", "nf4"},
-                          Case{"compressed_tensors", "nvfp4"}}) {
+  for (const Case& row :
+       {Case{"gptq", "int4:g128"}, Case{"awq", "int4:g128:asym"}, Case{"bitsandbytes", "nf4"},
+        Case{"bitsandbytes", "nf4:dq"}, Case{"compressed_tensors", "nvfp4"}, Case{"comfyui", "nvfp4"}}) {
     CAPTURE(row.dialect);
     Recipe recipe = recipe_of(row);
     recipe.effort = Effort::Fast;
@@ -348,6 +353,35 @@ TEST_CASE("bitsandbytes: the first code of a byte is in the high half; scales ma
   CHECK(error(R"({"quant_type":"nf4","blocksize":64,"shape":[4611686018427387904,64]})") != "no error");
 }
 
+TEST_CASE("bitsandbytes: double quantization is written, read as what decoding gives, and repacked without it") {
+  const MemoryCheckpoint c = one({96, 384});
+  const Tensor original = c.read(0);
+  for (const Effort effort : {Effort::Fast, Effort::Search}) {
+    Recipe recipe = recipe_of({"bitsandbytes", "nf4:dq"});
+    recipe.effort = effort;
+    const CountingWriter writer = written(c, recipe);
+    REQUIRE(writer.every_byte_once());
+    const MemoryCheckpoint file = writer.checkpoint();
+    const Source source = describe(file);
+    REQUIRE(source.tensors.size() == 1);
+    CHECK(to_string(*source.tensors[0].spec) == "nf4:g64:dq");
+    const QuantizedTensor expected = quantize(original.view(), parse_spec("nf4:dq"), SearchOptions{.effort = effort});
+    const Tensor values = read_float(file, source.tensors[0]), other = dequantize(expected);
+    CHECK(std::equal(values.bytes().begin(), values.bytes().end(), other.bytes().begin(), other.bytes().end()));
+    CHECK(validate(file, serial_executor()).findings.empty());
+    const MemoryCheckpoint plain =
+        written(file, {.task = Recipe::Task::Repack, .dialect = "bitsandbytes"}).checkpoint();
+    CHECK(to_string(*describe(plain).tensors[0].spec) == "nf4:g64");
+    const Tensor same = read_float(plain, describe(plain).tensors[0]);
+    CHECK(std::equal(values.bytes().begin(), values.bytes().end(), same.bytes().begin(), same.bytes().end()));
+  }
+  Recipe mixed = recipe_of({"bitsandbytes", "nf4:dq"});
+  mixed.rules = {parse_rule("m.*=nf4")};
+  MemoryCheckpoint two = one({96, 384});
+  two.add("n.weight", DType::Float32, {64, 64}, weights(64 * 64));
+  CHECK(contains(message_of([&] { make_plan(describe(two), mixed); }), "one encoding"));
+}
+
 TEST_CASE("FP8 in blocks: what is called the inverse of a scale multiplies") {
   MemoryCheckpoint c;
   c.add("m.weight", DType::Float8E4M3FN, {2, 4}, filled(8, std::uint8_t{0x38}));  // 1
@@ -380,14 +414,26 @@ TEST_CASE("presets: scheme, layout and container of a program, and what it would
       source.tensors.push_back(weight);
     }
     source.config = "{}";
-    const Plan plan = make_plan(source, recipe);
+    Analysis analysis;
+    for (const LogicalTensor& weight : source.tensors) analysis.inputs[weight.info.name] = {-1, 1};
+    if (destination.runtime == "llama.cpp") {
+      // Names that are not llama.cpp's; tests of GGUF have models of its own.
+      GgufModel model{.architecture = "llama", .own_names = "a test", .blocks = 1};
+      for (const LogicalTensor& weight : source.tensors) model.tensors.push_back({.name = weight.info.name});
+      analysis.gguf = std::make_shared<const GgufModel>(std::move(model));
+      CHECK(contains(message_of([&] { make_plan(source, recipe, analysis); }), "llama.cpp would not load this"));
+      recipe.format = "safetensors";
+      CHECK(contains(message_of([&] { make_plan(source, recipe, analysis); }), "GGUF"));
+      continue;
+    }
+    const Plan plan = make_plan(source, recipe, analysis);
     CHECK(!plan.loads_in.empty());
     if (destination.runtime != "vllm") continue;
     Recipe mixed = recipe;
     mixed.rules = {parse_rule("*.k_proj.weight=keep")};
-    CHECK(contains(message_of([&] { make_plan(source, mixed); }), "fused"));
+    CHECK(contains(message_of([&] { make_plan(source, mixed, analysis); }), "fused"));
     source.config.clear();
-    CHECK(contains(message_of([&] { make_plan(source, recipe); }), "config.json"));
+    CHECK(contains(message_of([&] { make_plan(source, recipe, analysis); }), "config.json"));
   }
   CHECK(contains(message_of([] { parse_destination("vllm:w4a17"); }), "vllm:w4a16"));
   CHECK(contains(message_of([] { require_runtime("vlm"); }), "vllm"));

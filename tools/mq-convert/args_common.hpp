@@ -61,8 +61,15 @@ void add_input_options(CLI::App& app, Options& options);
 void add_output_options(CLI::App& app, Options& options);
 void add_sync_option(CLI::App& app, Options& options);
 void add_log_option(CLI::App& app, Options& options);
-// --for: a preset; it excludes options that say otherwise.
-void add_destination(CLI::App& app, Options& options, CLI::Option* scheme, CLI::Option* bits, CLI::Option* dialect);
+// Options that say what a preset says too.
+struct EncodingOptions {
+  const CLI::Option* scheme = nullptr;
+  const CLI::Option* bits = nullptr;
+  const CLI::Option* dialect = nullptr;
+  const CLI::Option* mix = nullptr;
+};
+// --for: a preset; it excludes options that say otherwise. After those, whose callbacks run first.
+void add_destination(CLI::App& app, Options& options, const EncodingOptions& given);
 // What recipes say about the files of an output.
 void add_layout_options(CLI::App& app, Options& options);
 void add_quantize_options(CLI::App& app, Options& options);

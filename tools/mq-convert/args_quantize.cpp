@@ -118,14 +118,14 @@ void add_encoding(CLI::App& app, Options& options) {
   CLI::Option* dialect = add_value(app, kEncoding, "--dialect", dialect_names(),
                                    "names and packing of quantized weights (default compressed_tensors)",
                                    [&](const std::string& text) { recipe.dialect = parse_dialect(text); });
-  add_destination(app, options, scheme, bits, dialect);
-  add_value(
+  CLI::Option* mix = add_value(
       app, kEncoding, "--mix", "q4_k_m|...",
       "for a GGUF output: a type for every tensor, as llama.cpp's file type of that name has them",
       [&, scheme](const std::string& text) {
         if (scheme->count() > 0) throw Error(ErrorCode::Usage, "--mix and --scheme exclude each other");
         recipe.mix = std::string(gguf_mixes()[parse_word("--mix", text, {gguf_mixes().begin(), gguf_mixes().end()})]);
       });
+  add_destination(app, options, {scheme, bits, dialect, mix});
   add_budget(app, options, scheme);
   add_value(app, kEncoding, "--if-indivisible", "error|keep|channel",
             "what to do with a weight whose rows the group size does not divide: stop, keep it, or give it one scale "
@@ -138,6 +138,10 @@ void add_encoding(CLI::App& app, Options& options) {
             "type of the stored scales: f32, f16 or bf16 (default: what the output's layout asks for, usually the "
             "model's own type)",
             [&](const std::string& text) { recipe.scale_dtype = parse_type("--scale-dtype", text); });
+  add_value(app, kEncoding, "--stats", "FILE",
+            "ranges of what layers take in, for static activations (+int8:tensor:static): tensors MODULE.input_min and "
+            "MODULE.input_max of one number each",
+            [&](const std::string& text) { options.stats = text; });
   add_value(app, kEncoding, "--keep", "same|fp16|bf16",
             "type of float tensors that are not quantized (default same: their own)", [&](const std::string& text) {
               constexpr std::array<std::optional<DType>, 3> kTypes = {std::nullopt, DType::Float16, DType::BFloat16};
@@ -166,10 +170,12 @@ void add_encoding(CLI::App& app, Options& options) {
 }
 
 constexpr const char* kFooter =
-    R"(SCHEME is NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed][+ACTIVATION]
+    R"(SCHEME is NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed][:dq][+ACTIVATION]
   int8                      8-bit integers, one scale per output channel, symmetric
   int4                      4-bit integers, one scale per 128 weights (g128), symmetric
   int4:g32:asym             one scale and one zero point per 32 weights
+  nf4:dq                    4-bit normal floats, scales quantized too (--dialect bitsandbytes)
+  int8+int8:tensor:static   activations too, with scales from --stats FILE
   int8:tensor               one scale for a whole tensor
   fp8_e4m3, fp16, bf16      8-bit floats with a scale per channel; plain casts
 
@@ -187,20 +193,24 @@ Examples:
 
 }  // namespace
 
-void add_destination(CLI::App& app, Options& options, CLI::Option* scheme, CLI::Option* bits, CLI::Option* dialect) {
-  const auto take = [&options, scheme, bits, dialect](const std::string& text) {
+void add_destination(CLI::App& app, Options& options, const EncodingOptions& given) {
+  const auto take = [&options, given](const std::string& text) {
     const Destination& destination = parse_destination(text);
     const auto refuse = [&](const char* option, const std::string& found) {
       throw Error({.code = ErrorCode::Usage,
                    .message = std::string("--for and ") + option + " contradict each other",
-                   .expected = option == std::string_view("--dialect") ? std::string(destination.dialect)
-                                                                       : std::string(destination.scheme),
+                   .expected = std::string(option == std::string_view("--dialect") ? destination.dialect
+                                           : destination.mix.empty()               ? destination.scheme
+                                                                                   : destination.mix),
                    .found = found});
     };
-    const QuantSpec wanted = parse_spec(destination.scheme);
-    const bool says = scheme->count() > 0 || bits->count() > 0;
-    if (says && options.recipe.scheme != wanted) refuse("--scheme", to_string(options.recipe.scheme));
-    if (dialect->count() > 0 && options.recipe.dialect != destination.dialect) {
+    const bool says = given.scheme->count() > 0 || given.bits->count() > 0;
+    const bool mixes = !destination.mix.empty();
+    if (says && (mixes || options.recipe.scheme != parse_spec(destination.scheme))) {
+      refuse("--scheme", to_string(options.recipe.scheme));
+    }
+    if (given.mix->count() > 0 && options.recipe.mix != destination.mix) refuse("--mix", options.recipe.mix);
+    if (given.dialect->count() > 0 && options.recipe.dialect != destination.dialect) {
       refuse("--dialect", options.recipe.dialect);
     }
     apply(destination, options.recipe);

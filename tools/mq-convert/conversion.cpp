@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "mq/activations.hpp"
 #include "mq/error.hpp"
 #include "mq/estimate.hpp"
 #include "mq/gguf.hpp"
@@ -62,6 +63,7 @@ Conversion plan_conversion(const Options& options) {
     }
     add_importance(analysis, *open_checkpoint(options.importance));
   }
+  if (!options.stats.empty()) add_input_ranges(analysis, *open_checkpoint(options.stats));
   if (recipe.weigh_tensors) {
     if (options.sensitivity.empty()) {
       throw Error(ErrorCode::Usage, "the recipe asks for what errors matter in each tensor: --sensitivity FILE");
@@ -78,6 +80,12 @@ Conversion plan_conversion(const Options& options) {
     analysis.rates = conversion.rates;
   }
   conversion.plan = make_plan(std::move(source), recipe, analysis);
+  const auto is_static = [](const Step& step) { return step.input_range.has_value(); };
+  if (!options.stats.empty() && std::ranges::none_of(conversion.plan.steps, is_static)) {
+    throw Error({.code = ErrorCode::Usage,
+                 .message = "--stats is for static activations, and no weight has any",
+                 .expected = "a scheme like int8+int8:tensor:static"});
+  }
   conversion.cost = cost_of(conversion.plan, target, options.threads);
   return conversion;
 }

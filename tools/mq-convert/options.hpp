@@ -35,6 +35,8 @@ struct Options {
 
   std::filesystem::path importance = {};  // of columns, for the objective of that name
 
+  std::filesystem::path stats = {};  // ranges of what layers take in, for static activations
+
   std::filesystem::path sensitivity = {};  // of tensors, for recipes that weigh them
 
   bool measure = false;  // quantize: show what each candidate costs and loses

@@ -19,15 +19,16 @@ std::string to_text(const std::vector<SchemeRow>& schemes, const Style&) {
   }
   return table.text() +
          "\nBits per weight are those of a 4096 x 4096 weight of a bfloat16 model, scales included.\n"
-         "Every part can be changed: NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed]"
+         "Every part can be changed: NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed][:dq]"
          "[+ACTIVATION],\nfor example int4:g32:asym or int8+int8:token:dyn.\n";
 }
 
 std::string to_text(const Presets& presets, const Style&) {
   Table table({{"--for"}, {"scheme"}, {"dialect"}, {"description"}});
   for (const Destination& row : presets.rows) {
-    table.add({std::string(row.runtime) + ":" + std::string(row.name), std::string(row.scheme),
-               std::string(row.dialect), std::string(row.description)});
+    table.add({std::string(row.runtime) + ":" + std::string(row.name),
+               std::string(row.mix.empty() ? row.scheme : row.mix), std::string(row.dialect),
+               std::string(row.description)});
   }
   return "\nPresets: encoding, layout, container, and the rules of the program.\n" + table.text();
 }
@@ -37,7 +38,8 @@ json::Value to_json(const Presets& presets) {
   for (const Destination& preset : presets.rows) {
     json::Value row;
     row.set("for", std::string(preset.runtime) + ":" + std::string(preset.name));
-    row.set("scheme", preset.scheme);
+    row.set("scheme", preset.mix.empty() ? json::Value(preset.scheme) : json::Value());
+    row.set("mix", preset.mix.empty() ? json::Value() : json::Value(preset.mix));
     row.set("dialect", preset.dialect);
     row.set("format", preset.format);
     row.set("description", preset.description);
