@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::string_view kFolder = "hf_safetensors";
 constexpr std::string_view kCompressed = "compressed_tensors";
+constexpr std::string_view kTorchFile = "torch_zip";
+constexpr std::string_view kTorch = "torch_quantized";
 
 constexpr std::array kRows{
     Destination{"vllm", "w4a16", "int4:g128", kCompressed, kFolder, "4-bit integers in groups of 128"},
@@ -32,6 +34,10 @@ constexpr std::array kRows{
     Destination{"bitsandbytes", "nf4", "nf4", "bitsandbytes", kFolder, "4-bit normal floats"},
     Destination{"bitsandbytes", "fp4", "fp4", "bitsandbytes", kFolder, "4-bit floats"},
     Destination{"bitsandbytes", "int8", "int8", "bitsandbytes", kFolder, "8-bit integers (LLM.int8)"},
+    Destination{"torch", "int8", "int8", kTorch, kTorchFile, "quantized tensors of 8 bits, a scale per channel"},
+    Destination{"torch", "int8-tensor", "int8:tensor", kTorch, kTorchFile, "quantized tensors of 8 bits, one scale"},
+    Destination{"torch", "fp16", "fp16", kTorch, kTorchFile, "16-bit floats"},
+    Destination{"torch", "bf16", "bf16", kTorch, kTorchFile, "bfloat16"},
 };
 
 }  // namespace

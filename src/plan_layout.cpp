@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "src/dialects/dialect.hpp"
+#include "src/dialects/torch_quantized.hpp"
 #include "src/json.hpp"
 #include "src/metadata.hpp"
 #include "src/plan_gguf.hpp"
@@ -12,12 +13,19 @@
 namespace mq {
 namespace {
 
-// The quantization config of the output, null if nothing in it is quantized.
+// The quantization config of the output, null if nothing in it is quantized that needs one.
 json::Value new_config(const Plan& plan) {
-  const auto quantizes = [](const Step& step) { return step.quantizes(); };
-  if (std::none_of(plan.steps.begin(), plan.steps.end(), quantizes)) return nullptr;
   const auto config = dialect_named(plan.recipe.dialect).config;
-  return config == nullptr ? json::Value() : config(plan);
+  const auto named = [&](const Step& step) { return step.quantizes() && step.dialect == plan.recipe.dialect; };
+  if (config == nullptr || std::ranges::none_of(plan.steps, named)) return nullptr;
+  const auto other = [&](const Step& step) { return step.quantizes() && step.dialect != plan.recipe.dialect; };
+  if (std::ranges::none_of(plan.steps, other)) return config(plan);
+  // Tensors of another dialect speak for themselves.
+  Plan seen = plan;
+  for (Step& step : seen.steps) {
+    if (other(step)) step.action = Step::Action::Copy;
+  }
+  return config(seen);
 }
 
 // The one type that every float tensor of the output has, if there is one: the model's new type.
@@ -103,7 +111,14 @@ void add_assets(Plan& plan, const GgufModel* gguf) {
   }
 }
 
+// What PyTorch loads as a state_dict of a model.
+std::vector<std::string> torch_runtimes(const Plan& plan) {
+  const auto loads = [](const Step& step) { return !step.quantizes() || step.dialect == kTorchQuantized.name; };
+  return std::ranges::all_of(plan.steps, loads) ? kTorchQuantized.loads_in({}) : std::vector<std::string>();
+}
+
 std::vector<std::string> runtimes(Plan& plan) {
+  if (writes_torch(plan.recipe) && plan.recipe.task != Recipe::Task::Copy) return torch_runtimes(plan);
   if (plan.recipe.task == Recipe::Task::Copy || plan.source.config.empty() || !writes_directory(plan.recipe)) return {};
   std::vector<std::string> common = {"transformers", "vLLM"};
   for (const Step& step : plan.steps) {
@@ -125,6 +140,10 @@ std::vector<std::string> runtimes(Plan& plan) {
 
 bool writes_directory(const Recipe& recipe) {
   return recipe.format == "hf_safetensors";
+}
+
+bool writes_torch(const Recipe& recipe) {
+  return recipe.format == "torch_zip";
 }
 
 std::string output_file(const Recipe& recipe, const std::string& file) {

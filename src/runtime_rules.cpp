@@ -9,6 +9,7 @@
 #include "src/fused_sets.hpp"
 #include "src/kinds.hpp"
 #include "src/nearest.hpp"
+#include "src/plan_layout.hpp"
 #include "src/stored_spec.hpp"
 
 namespace mq {
@@ -20,6 +21,7 @@ struct Runtime {
   std::string_view loads_as;        // the name that Dialect::loads_in has for it
   bool fuses = false;               // needs one encoding in fused sets
   bool heads = false;               // loads quantized output heads
+  bool folders = true;              // loads model folders with a config.json; else PyTorch checkpoints
   std::int64_t packed_quantum = 1;  // of rows and columns of weights of packed integers
 };
 
@@ -29,6 +31,7 @@ constexpr std::array kRuntimes{
     Runtime{.name = "gptq", .loads_as = "transformers", .heads = true, .packed_quantum = 32},
     Runtime{.name = "awq", .loads_as = "transformers", .heads = false, .packed_quantum = 8},
     Runtime{.name = "bitsandbytes", .loads_as = "transformers", .heads = false},
+    Runtime{.name = "torch", .loads_as = "PyTorch", .heads = true, .folders = false},
 };
 
 const Runtime& runtime_named(std::string_view name) {
@@ -57,7 +60,7 @@ struct LoadedWeight {
 // What the runtime has against a quantized weight; empty: nothing.
 std::string objection(const Runtime& runtime, const LoadedWeight& weight) {
   const bool head = weight.kind == TensorKind::Head;
-  if (weight.kind != TensorKind::Linear && !head) {
+  if (runtime.folders && weight.kind != TensorKind::Linear && !head) {
     return "is " + std::string(to_string(weight.kind)) + ": " + std::string(runtime.loads_as) +
            " loads quantized Linear layers only";
   }
@@ -122,9 +125,10 @@ void require_runtime_rules(const Plan& plan) {
   const auto add = [&](const std::string& what) {
     if (count++ < 20) text += (text.empty() ? "" : "; ") + what;
   };
-  if (plan.recipe.format != "hf_safetensors" || plan.source.config.empty()) {
+  if (runtime.folders && (!writes_directory(plan.recipe) || plan.source.config.empty())) {
     add("it loads model folders, with a config.json");
   }
+  if (!runtime.folders && !writes_torch(plan.recipe)) add("it loads its own checkpoints: call the output NAME.pt");
   for (const Step& step : plan.steps) {
     if (!step.quantizes()) continue;
     const std::string problem = objection(runtime, loaded(plan, step));
@@ -142,6 +146,9 @@ void require_runtime_rules(const Plan& plan) {
 
 void check_runtime(const Source& source, std::string_view name, std::vector<Finding>& findings) {
   const Runtime& runtime = runtime_named(name);
+  if (!runtime.folders && !source.format.starts_with("torch")) {
+    findings.push_back({Finding::Severity::Failure, "", "is no PyTorch checkpoint, but " + source.format});
+  }
   const std::vector<TensorKind> kinds = classify(source);
   FusedSets sets;
   for (std::size_t i = 0; i < source.tensors.size(); ++i) {

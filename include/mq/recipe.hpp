@@ -82,7 +82,8 @@ struct Recipe {
   std::string dialect = "compressed_tensors";
   // A program whose rules the plan is held against ("vllm"; mq/destination.hpp); empty: none.
   std::string runtime = {};
-  // Of the output: "safetensors", "hf_safetensors", "gguf" (whose dialect is always that of the name) or kAutoFormat.
+  // Of the output: "safetensors", "hf_safetensors", "gguf" (whose dialect is always that of the name), "torch_zip"
+  // (where 8-bit integers of the dialect compressed_tensors become PyTorch's own quantized tensors) or kAutoFormat.
   std::string format = "safetensors";
   // Tensor bytes of a file of a folder, at most, unless one tensor has more; empty: the files of the source.
   std::optional<std::int64_t> max_shard_bytes;
