@@ -6,6 +6,7 @@
 #include "mq/estimate.hpp"
 #include "mq/gguf.hpp"
 #include "tools/mq-convert/cancel.hpp"
+#include "tools/mq-convert/input.hpp"
 #include "tools/mq-convert/progress.hpp"
 
 namespace mq::tool {
@@ -41,7 +42,8 @@ Rates measure(const Checkpoint& input, const Source& source, const mq::Recipe& r
 }  // namespace
 
 Conversion plan_conversion(const Options& options) {
-  Conversion conversion{.input = open_checkpoint(options.in, options.open)};
+  Input input = open_input(options);
+  Conversion conversion{.input = std::move(input.checkpoint)};
   conversion.target = choose_target(options, *conversion.input);
   const Target& target = conversion.target;
   if (!target.path.empty()) {
@@ -52,6 +54,7 @@ Conversion plan_conversion(const Options& options) {
                                            .inputs = files_of(*conversion.input)});
   }
   Recipe recipe = options.recipe;
+  recipe.input = std::move(input.names);
   recipe.format = target.format;
   const bool copies = recipe.task == Recipe::Task::Copy;
   Source source = describe(*conversion.input, copies ? Recognise::Nothing : Recognise::Quantized);

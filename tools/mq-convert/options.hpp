@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "mq/checkpoint.hpp"
 #include "mq/plan.hpp"
@@ -20,6 +21,9 @@ struct Options {
   std::filesystem::path in = {};   // compare: the original
   std::filesystem::path out = {};  // compare: the quantized one
   OpenOptions open = {};
+  std::vector<BatchNormFold> folds = {};  // of the command line
+  bool find_folds = false;                // batch normalizations are folded by the names of layers too
+  std::optional<double> bn_eps = {};      // of folds that do not say it
   mq::Recipe recipe = {.format = std::string(kAutoFormat)};
   std::string to = {};  // container of OUT; empty: by its suffix
   bool overwrite = false;
@@ -39,9 +43,9 @@ struct Options {
 
   bool measure = false;  // quantize: show what each candidate costs and loses
 
-  std::string tensor = {};  // info: the one to look into
+  std::string tensor = {};   // info: the one to look into
   std::string runtime = {};  // validate: whose rules
-  bool tree = false;        // info: everything in the file
+  bool tree = false;         // info: everything in the file
   std::optional<double> min_sqnr = {};
   std::optional<double> min_channel_sqnr = {};
 
