@@ -1,4 +1,4 @@
-// PyTorch checkpoints as they are written. tests/interop/torch.py holds them against PyTorch itself.
+// PyTorch checkpoints as they are written. tests/interop/torch_check.py holds them against PyTorch itself.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -19,4 +19,4 @@ fi
 "$python" -c 'import torch, numpy, safetensors' 2>/dev/null || skip "$python lacks torch, numpy or safetensors"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"$python" "$here/torch.py" "$program" "$here/../data" "$work"
+"$python" "$here/torch_check.py" "$program" "$here/../data" "$work"

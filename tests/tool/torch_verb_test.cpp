@@ -1,6 +1,8 @@
 // PyTorch checkpoints as outputs.
 #include <doctest/doctest.h>
 
+#include <cstring>
+
 #include "mq/mq.hpp"
 #include "tests/support/checkpoints.hpp"
 #include "tests/support/paths.hpp"
@@ -112,6 +114,26 @@ TEST_CASE("torch: copies keep quantized tensors, and repacking makes them") {
   must_run({"quantize", kCnn, (dir / "h.bin").string(), "--scheme", "fp16"});
   must_run({"convert", kCnn, (dir / "named").string(), "--to", "torch"});
   CHECK(open_checkpoint(dir / "named")->format() == "torch_zip");
+}
+
+TEST_CASE(
+    "torch: a weight that is stored with its inputs first keeps its shape, and its channels are the last dimension") {
+  const TempDir dir;
+  std::vector<NamedBytes> model = {sample("h.0.attn.c_attn.weight", DType::Float32, {64, 192})};
+  // Any bytes would make NaN.
+  for (std::size_t i = 0; i + 4 <= model[0].bytes.size(); i += 4) {
+    const auto value = static_cast<float>(static_cast<signed char>(model[0].bytes[i]));
+    std::memcpy(model[0].bytes.data() + i, &value, sizeof value);
+  }
+  write_checkpoint(dir / "in.safetensors", "safetensors", model);
+  const std::string in = (dir / "in.safetensors").string(), pt = (dir / "out.pt").string();
+  must_run({"quantize", in, pt, "--scheme", "int8"});
+  const auto checkpoint = open_checkpoint(pt);
+  CHECK(checkpoint->tensors()[checkpoint->find("h.0.attn.c_attn.weight").value()].shape == Shape{64, 192});
+  CHECK(checkpoint->tensors()[checkpoint->find("h.0.attn.c_attn.weight.q_scale").value()].shape == Shape{1, 192});
+  const std::string flat = (dir / "out.safetensors").string();
+  must_run({"quantize", in, flat, "--scheme", "int8"});
+  CHECK(equal(values_of(pt, "h.0.attn.c_attn.weight"), values_of(flat, "h.0.attn.c_attn.weight")));
 }
 
 TEST_CASE("torch: presets, and what they refuse") {

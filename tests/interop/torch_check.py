@@ -5,10 +5,9 @@ import sys
 import warnings
 import zipfile
 
-sys.path.remove(os.path.dirname(os.path.abspath(__file__)))  # this file is called like the package
-import torch  # noqa: E402
-from safetensors.torch import load_file  # noqa: E402
-from torch.utils.serialization import config  # noqa: E402
+import torch
+from safetensors.torch import load_file
+from torch.utils.serialization import config
 
 warnings.simplefilter("ignore")  # PyTorch means to leave quantized tensors to torchao one day
 program, data, work = sys.argv[1:]
