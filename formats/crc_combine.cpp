@@ -31,14 +31,27 @@ constexpr std::array<std::uint32_t, 64> make_powers() noexcept {
 
 constexpr std::array<std::uint32_t, 64> kPowers = make_powers();
 
+// remainder * x^(8 * bytes).
+std::uint32_t shifted(std::uint32_t remainder, std::uint64_t bytes) noexcept {
+  for (std::size_t i = 0; bytes != 0; ++i, bytes >>= 1) {
+    if (bytes & 1) remainder = multiply(kPowers[i], remainder);
+  }
+  return remainder;
+}
+
 }  // namespace
 
 std::uint32_t crc32_combine(std::uint32_t crc_a, std::uint32_t crc_b, std::uint64_t bytes_b) noexcept {
-  std::uint32_t shift = kOne;
-  for (std::size_t i = 0; bytes_b != 0; ++i, bytes_b >>= 1) {
-    if (bytes_b & 1) shift = multiply(kPowers[i], shift);
-  }
-  return multiply(shift, crc_a) ^ crc_b;
+  return shifted(crc_a, bytes_b) ^ crc_b;
+}
+
+std::uint32_t crc32_of_zeros(std::uint64_t bytes) noexcept {
+  return ~shifted(~std::uint32_t{0}, bytes);
+}
+
+// Without what the beginning and the end of a message add to it, the remainder is linear.
+std::uint32_t crc32_share(std::uint32_t crc, std::uint64_t bytes, std::uint64_t bytes_after) noexcept {
+  return shifted(crc ^ crc32_of_zeros(bytes), bytes_after);
 }
 
 }  // namespace mq::formats

@@ -1,5 +1,6 @@
 #include "formats/file_writer.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "formats/file_names.hpp"
@@ -42,7 +43,9 @@ class FileWriter final : public CheckpointWriter {
     size_bytes_ += static_cast<std::int64_t>(placed.size_bytes);
     const io::File& file =
         output_.create(placed.size_bytes, static_cast<std::uint64_t>(text_bytes(layout) + layout.later_bytes));
-    file.write(0, std::as_bytes(std::span(placed.header)));
+    file_ = &file;
+    ending_ = std::move(placed.ending);
+    write_header(placed, layout.tensors);
     std::string().swap(placed.header);  // of a million tensors: as large as all that is kept of them here
     tiles_.reserve(layout.tensors.size());
     for (std::size_t i = 0; i < layout.tensors.size(); ++i) tiles_.add(layout.tensors[i], file, placed.offsets[i]);
@@ -52,6 +55,14 @@ class FileWriter final : public CheckpointWriter {
   void write(std::size_t index, std::int64_t first_row, std::int64_t rows, std::int64_t first_byte,
              std::int64_t row_bytes, std::span<const std::byte> data) override {
     tiles_.write(index, first_row, rows, first_byte, row_bytes, data);
+    if (!ending_ || data.empty()) return;
+    const auto tile_bytes = static_cast<std::int64_t>(data.size()) / rows;
+    auto at = static_cast<std::uint64_t>(first_row * row_bytes + first_byte);
+    if (tile_bytes == row_bytes) return ending_->take(index, at, data);
+    for (; !data.empty(); data = data.subspan(static_cast<std::size_t>(tile_bytes))) {
+      ending_->take(index, at, data.first(static_cast<std::size_t>(tile_bytes)));
+      at += static_cast<std::uint64_t>(row_bytes);
+    }
   }
 
   void add_text(std::string_view name, std::string content) override {
@@ -74,6 +85,8 @@ class FileWriter final : public CheckpointWriter {
 
   void complete() override {
     tiles_.require_complete();
+    if (ending_) ending_->write(*file_);
+    ending_.reset();
     output_.complete(options_.sync);
     for (const auto& text : texts_) text->complete(options_.sync);
   }
@@ -89,12 +102,33 @@ class FileWriter final : public CheckpointWriter {
   std::int64_t size_bytes() const noexcept override { return size_bytes_; }
 
  private:
+  // A run that is resumed has what an earlier one wrote of the tensors in the header.
+  void write_header(const FileLayout& placed, std::span<const TensorInfo> tensors) const {
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> inside;  // where tensors begin and end
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      const std::uint64_t begin = placed.offsets[i];
+      if (begin < placed.header.size()) {
+        inside.emplace_back(begin, begin + static_cast<std::uint64_t>(tensors[i].size_bytes()));
+      }
+    }
+    std::ranges::sort(inside);
+    inside.emplace_back(placed.header.size(), placed.header.size());
+    const auto bytes = std::as_bytes(std::span(placed.header));
+    std::uint64_t at = 0;
+    for (const auto& [begin, end] : inside) {
+      file_->write(at, bytes.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(begin - at)));
+      at = end;
+    }
+  }
+
   fs::path path_;
   LayOut lay_out_;
   CreateOptions options_;
   TileWriter tiles_;
   std::unique_ptr<PartialTiles> partial_;
   io::AtomicFile output_;
+  const io::File* file_ = nullptr;  // of output_, from begin on
+  std::unique_ptr<FileEnding> ending_;
   std::vector<std::unique_ptr<io::AtomicFile>> texts_;
   std::int64_t size_bytes_ = 0;
 };

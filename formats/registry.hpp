@@ -10,6 +10,7 @@ extern const Format kHfSafetensors;
 extern const Format kHfTorch;
 extern const Format kNpy;
 extern const Format kSafetensors;
+extern const Format kTorch;
 extern const Format kTorchLegacy;
 extern const Format kTorchTar;
 extern const Format kZip;

@@ -59,6 +59,8 @@ constexpr std::array kCallables{
     Row{"torch.jit._pickle", "restore_type_tag", Callable::Typed},
 };
 
+constexpr std::string_view kStorage = "Storage";
+
 struct ElementRow {
   std::string_view prefix;  // of FloatStorage and FloatTensor
   DType dtype;
@@ -157,13 +159,20 @@ std::optional<DType> dtype_of(const pickle::Global& global) noexcept {
 }
 
 std::optional<StorageClass> storage_class(const pickle::Global& global) noexcept {
-  constexpr std::string_view kSuffix = "Storage";
-  if (!global.name.ends_with(kSuffix)) return std::nullopt;
-  const std::string_view prefix = global.name.substr(0, global.name.size() - kSuffix.size());
+  if (!global.name.ends_with(kStorage)) return std::nullopt;
+  const std::string_view prefix = global.name.substr(0, global.name.size() - kStorage.size());
   const ElementRow* row = element_type(prefix);
   if (row == nullptr) return StorageClass{.name = global.name, .dtype = std::nullopt, .untyped = prefix == "Untyped"};
   return StorageClass{
       .name = global.name, .dtype = row->dtype, .quantized = row->quantized, .values_per_byte = row->values_per_byte};
+}
+
+std::optional<std::string> storage_class_name(DType dtype, bool quantized) {
+  for (const ElementRow& row : kElements) {
+    if (row.dtype != dtype || row.quantized != quantized || row.values_per_byte != 1) continue;
+    return std::string(row.prefix).append(kStorage);
+  }
+  return std::nullopt;
 }
 
 }  // namespace mq::formats::torch

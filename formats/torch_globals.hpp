@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "formats/pickle_graph.hpp"
@@ -76,5 +77,9 @@ struct StorageClass {
 };
 // Empty for names that are no storage class. The module does not count: torch, torch.cuda and others are in use.
 std::optional<StorageClass> storage_class(const pickle::Global& global) noexcept;
+
+// The class in the module torch of storages of this type: "FloatStorage", of quantized tensors "QInt8Storage". Empty
+// for types that have none.
+std::optional<std::string> storage_class_name(DType dtype, bool quantized);
 
 }  // namespace mq::formats::torch

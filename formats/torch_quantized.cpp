@@ -104,8 +104,8 @@ class QuantizedReader {
     Shape keep(shape.size(), 1);
     if (per_tensor) {
       const double scale = arguments_.number(fields[1], "scale");
-      add_values(".q_scale", DType::Float64, keep, {std::bit_cast<std::int64_t>(scale)});
-      add_values(".q_zero_point", DType::Int64, keep, {arguments_.integer(fields[2], "zero point")});
+      add_values(kScaleSuffix, DType::Float64, keep, {std::bit_cast<std::int64_t>(scale)});
+      add_values(kZeroPointSuffix, DType::Int64, keep, {arguments_.integer(fields[2], "zero point")});
       return;
     }
     const std::int64_t axis = arguments_.index(fields[3], "axis of a quantized tensor");
@@ -114,12 +114,12 @@ class QuantizedReader {
                          std::to_string(axis));
     }
     keep[static_cast<std::size_t>(axis)] = shape[static_cast<std::size_t>(axis)];
-    add_channels(".q_scale", fields[1], keep, axis);
-    add_channels(".q_zero_point", fields[2], keep, axis);
+    add_channels(kScaleSuffix, fields[1], keep, axis);
+    add_channels(kZeroPointSuffix, fields[2], keep, axis);
   }
 
   // Old files hold lists of numbers, newer ones tensors.
-  void add_channels(const char* suffix, NodeId id, const Shape& keep, std::int64_t axis) {
+  void add_channels(std::string_view suffix, NodeId id, const Shape& keep, std::int64_t axis) {
     const std::int64_t channels = keep[static_cast<std::size_t>(axis)];
     if (graph_.kind(id) == Kind::List || graph_.kind(id) == Kind::Tuple) {
       const auto items = graph_.items(id);
@@ -139,22 +139,23 @@ class QuantizedReader {
     require_channels(suffix, tensor.view.shape[0], channels);
     StridedView view{.offset = tensor.view.offset, .shape = keep, .strides = Shape(keep.size(), 1)};
     view.strides[static_cast<std::size_t>(axis)] = tensor.view.strides[0];
-    Part part{.suffix = suffix, .dtype = tensor.dtype, .shape = keep, .place = {}};
+    Part part{.suffix = std::string(suffix), .dtype = tensor.dtype, .shape = keep, .place = {}};
     part.place = place_of(storages_.find(tensor.storage, call.node, std::string(name_)), std::move(view));
     part.place.big_endian = big_endian_;
     out_.parts.push_back(std::move(part));
   }
 
-  void require_channels(const char* suffix, std::int64_t found, std::int64_t channels) const {
+  void require_channels(std::string_view suffix, std::int64_t found, std::int64_t channels) const {
     if (found == channels) return;
-    arguments_.corrupt("number of " + std::string(suffix + 1) + "s", std::to_string(channels), std::to_string(found));
+    arguments_.corrupt("number of " + std::string(suffix.substr(1)) + "s", std::to_string(channels),
+                       std::to_string(found));
   }
 
-  void add_values(const char* suffix, DType dtype, const Shape& shape, const std::vector<std::int64_t>& bits) {
+  void add_values(std::string_view suffix, DType dtype, const Shape& shape, const std::vector<std::int64_t>& bits) {
     std::vector<std::byte> bytes(bits.size() * sizeof(std::int64_t));
     std::memcpy(bytes.data(), bits.data(), bytes.size());
     const auto& blob = out_.blobs.emplace_back(std::make_unique<MemoryBlob>(std::move(bytes)));
-    out_.parts.push_back({suffix, dtype, shape, {.blob = blob.get(), .contiguous = true}});
+    out_.parts.push_back({std::string(suffix), dtype, shape, {.blob = blob.get(), .contiguous = true}});
   }
 
   Arguments arguments_;

@@ -17,6 +17,9 @@
 
 namespace mq::formats::torch {
 
+inline constexpr std::string_view kScaleSuffix = ".q_scale";
+inline constexpr std::string_view kZeroPointSuffix = ".q_zero_point";
+
 struct QuantizedTensors {
   struct Part {
     std::string suffix;  // of its name

@@ -11,15 +11,6 @@
 namespace mq::formats::zip {
 namespace {
 
-constexpr std::uint32_t kEnd64Signature = 0x06064b50;
-constexpr std::uint32_t kLocatorSignature = 0x07064b50;
-constexpr std::uint32_t kCentralSignature = 0x02014b50;
-constexpr std::uint16_t kZip64Extra = 0x0001;
-
-constexpr std::size_t kEndBytes = 22;
-constexpr std::size_t kEnd64Bytes = 56;
-constexpr std::size_t kLocatorBytes = 20;
-constexpr std::size_t kCentralBytes = 46;
 constexpr std::size_t kMaxCommentBytes = 0xffff;
 
 // Records up to this size may have become as small as they like: zeros, of which deflate makes a thousandth, are common

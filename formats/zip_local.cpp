@@ -11,10 +11,6 @@
 namespace mq::formats::zip {
 namespace {
 
-constexpr std::uint32_t kLocalSignature = 0x04034b50;
-constexpr std::uint32_t kDescriptorSignature = 0x08074b50;
-constexpr std::uint16_t kZip64Extra = 0x0001;
-constexpr std::size_t kLocalBytes = 30;
 constexpr std::size_t kMaxDescriptorBytes = 24;
 
 // Reads ahead, so that the headers of small records, which lie close together, cost one read for many of them.

@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::string_view kFolder = "hf_safetensors";
 constexpr std::string_view kCompressed = "compressed_tensors";
+constexpr std::string_view kTorchFile = "torch_zip";
+constexpr std::string_view kTorch = "torch_quantized";
 
 constexpr Destination comfyui(std::string_view name, std::string_view scheme, std::string_view description) {
   return {"comfyui", name, scheme, "comfyui", "safetensors", description};
@@ -90,6 +92,10 @@ constexpr std::array kRows{
     llama_cpp_blocks("q5_k", "5 bits, embeddings and output as they are"),
     llama_cpp_blocks("q4_k", "4 bits, embeddings and output as they are"),
     llama_cpp_blocks("q3_k", "3 bits, embeddings and output as they are"),
+    Destination{"torch", "int8", "int8", kTorch, kTorchFile, "quantized tensors of 8 bits, a scale per channel"},
+    Destination{"torch", "int8-tensor", "int8:tensor", kTorch, kTorchFile, "quantized tensors of 8 bits, one scale"},
+    Destination{"torch", "fp16", "fp16", kTorch, kTorchFile, "16-bit floats"},
+    Destination{"torch", "bf16", "bf16", kTorch, kTorchFile, "bfloat16"},
 };
 
 }  // namespace

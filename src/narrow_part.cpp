@@ -4,8 +4,10 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "mq/error.hpp"
+#include "src/float_rows.hpp"
 
 namespace mq {
 namespace {
@@ -34,6 +36,18 @@ void narrow_zero_points(std::span<const std::byte> bytes, std::span<std::byte> o
 }
 
 }  // namespace
+
+void widen_part(DType from, std::span<const std::byte> bytes, std::span<std::byte> out) {
+  if (from == DType::Int8) {
+    return convert_all<std::int8_t, std::int64_t>(bytes, out, [](std::int8_t value) { return value; });
+  }
+  if (from == DType::UInt8) {
+    return convert_all<std::uint8_t, std::int64_t>(bytes, out, [](std::uint8_t value) { return value; });
+  }
+  std::vector<float> scales(out.size() / sizeof(double));
+  widen(from, bytes.data(), static_cast<std::int64_t>(scales.size()), scales.data());
+  convert_all<float, double>(std::as_bytes(std::span(scales)), out, [](float value) { return double{value}; });
+}
 
 void narrow_part(DType from, std::span<const std::byte> bytes, DType to, std::span<std::byte> out,
                  std::string_view name) {

@@ -15,4 +15,7 @@ namespace mq {
 void narrow_part(DType from, std::span<const std::byte> bytes, DType to, std::span<std::byte> out,
                  std::string_view name);
 
+// The reverse, exact: zero points of 8 bits to int64, scales of a float type to float64, as many as out has room for.
+void widen_part(DType from, std::span<const std::byte> bytes, std::span<std::byte> out);
+
 }  // namespace mq

@@ -6,12 +6,14 @@
 #include <cstring>
 #include <type_traits>
 
+#include "src/narrow_part.hpp"
 #include "src/pack_down.hpp"
 
 namespace mq {
 namespace {
 
 constexpr std::int64_t kWord = 4;
+constexpr std::int64_t kWidest = 8;
 
 template <class Item>
 void transpose_items(const std::byte* in, std::int64_t rows, std::int64_t cols, std::byte* out) {
@@ -117,7 +119,8 @@ std::span<std::uint8_t> as_u8(std::span<std::byte> bytes) {
 }  // namespace
 
 PartMatrix part_matrix(const PartInfo& part, const QuantSpec& spec) {
-  return {.rows = part.rows,
+  return {.dtype = part.dtype,
+          .rows = part.rows,
           .row_bytes = part.row_bytes,
           .item_bytes = info(part.dtype).block_bytes,
           .bits = spec.bits,
@@ -130,6 +133,10 @@ PartLayout::PartLayout(const PartForm& form, const PartMatrix& part)
   std::int64_t row_bytes = part.row_bytes;
   item_ = part.item_bytes;
   if (form.packing == PartForm::Packing::Along) item_ = kWord;
+  if (form.value == PartForm::Value::Widest) {
+    row_bytes = row_bytes / item_ * kWidest;
+    item_ = kWidest;
+  }
   if (form.packing == PartForm::Packing::Down) {
     item_ = kWord;
     rows = words_until(part.rows);
@@ -154,6 +161,10 @@ ByteRect PartLayout::stored(const ByteRect& part) const noexcept {
     rect.rows = words_until(part.row + part.rows) - rect.row;
     rect.byte *= kWord;
     rect.bytes *= kWord;
+  }
+  if (form_.value == PartForm::Value::Widest) {
+    rect.byte = rect.byte / part_.item_bytes * kWidest;
+    rect.bytes = rect.bytes / part_.item_bytes * kWidest;
   }
   if (!form_.transposed) return rect;
   return {rect.byte / item_, rect.bytes / item_, rect.row * item_, rect.rows * item_};
@@ -189,6 +200,9 @@ std::span<const std::byte> PartLayout::to_stored(const ByteRect& part, std::span
               stored_zero(), words);
     const auto packed = std::as_bytes(std::span(words));
     work.assign(packed.begin(), packed.end());
+  } else if (form_.value == PartForm::Value::Widest) {
+    work.resize(size);
+    widen_part(part_.dtype, bytes, work);
   } else {
     work.assign(bytes.begin(), bytes.end());
   }

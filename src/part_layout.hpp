@@ -11,9 +11,10 @@
 
 namespace mq {
 
-// A part as an encoding has it: a matrix of bytes (PartInfo), of elements of item_bytes each; `bits` of a code or zero
-// point that is packed, and the value that is stored as 0.
+// A part as an encoding has it: a matrix of bytes (PartInfo), of elements of item_bytes each and of a type; `bits` of a
+// code or zero point that is packed, and the value that is stored as 0.
 struct PartMatrix {
+  DType dtype = DType::UInt8;
   std::int64_t rows = 0;
   std::int64_t row_bytes = 0;
   std::int64_t item_bytes = 1;

@@ -4,6 +4,7 @@
 
 #include "src/dialects/comfyui.hpp"
 #include "src/dialects/dialect.hpp"
+#include "src/dialects/torch_quantized.hpp"
 #include "src/json.hpp"
 #include "src/metadata.hpp"
 #include "src/plan_gguf.hpp"
@@ -13,12 +14,19 @@
 namespace mq {
 namespace {
 
-// The quantization config of the output, null if nothing in it is quantized.
+// The quantization config of the output, null if nothing in it is quantized that needs one.
 json::Value new_config(const Plan& plan) {
-  const auto quantizes = [](const Step& step) { return step.quantizes(); };
-  if (std::none_of(plan.steps.begin(), plan.steps.end(), quantizes)) return nullptr;
   const auto config = dialect_named(plan.recipe.dialect).config;
-  return config == nullptr ? json::Value() : config(plan);
+  const auto named = [&](const Step& step) { return step.quantizes() && step.dialect == plan.recipe.dialect; };
+  if (config == nullptr || std::ranges::none_of(plan.steps, named)) return nullptr;
+  const auto other = [&](const Step& step) { return step.quantizes() && step.dialect != plan.recipe.dialect; };
+  if (std::ranges::none_of(plan.steps, other)) return config(plan);
+  // Tensors of another dialect speak for themselves.
+  Plan seen = plan;
+  for (Step& step : seen.steps) {
+    if (other(step)) step.action = Step::Action::Copy;
+  }
+  return config(seen);
 }
 
 // The one type that every float tensor of the output has, if there is one: the model's new type.
@@ -106,8 +114,15 @@ void add_assets(Plan& plan, const GgufModel* gguf) {
   }
 }
 
+// What PyTorch loads as a state_dict of a model.
+std::vector<std::string> torch_runtimes(const Plan& plan) {
+  const auto loads = [](const Step& step) { return !step.quantizes() || step.dialect == kTorchQuantized.name; };
+  return std::ranges::all_of(plan.steps, loads) ? kTorchQuantized.loads_in({}) : std::vector<std::string>();
+}
+
 std::vector<std::string> runtimes(Plan& plan) {
   if (plan.recipe.task == Recipe::Task::Copy) return {};
+  if (writes_torch(plan.recipe)) return torch_runtimes(plan);
   const bool folder = writes_directory(plan.recipe);
   const bool diffusion = plan.recipe.dialect == kComfyUi.name && plan.recipe.task != Recipe::Task::Dequantize;
   if (diffusion ? folder : plan.source.config.empty() || !folder) return {};
@@ -132,6 +147,10 @@ std::vector<std::string> runtimes(Plan& plan) {
 
 bool writes_directory(const Recipe& recipe) {
   return recipe.format == "hf_safetensors";
+}
+
+bool writes_torch(const Recipe& recipe) {
+  return recipe.format == "torch_zip";
 }
 
 std::string output_file(const Recipe& recipe, const std::string& file) {

@@ -9,6 +9,8 @@ namespace mq {
 
 // Whether the output is a folder of a model.
 bool writes_directory(const Recipe& recipe);
+// Whether it is a PyTorch checkpoint.
+bool writes_torch(const Recipe& recipe);
 
 // The file of the output that holds what `file` of the source held; empty for single-file formats.
 std::string output_file(const Recipe& recipe, const std::string& file);

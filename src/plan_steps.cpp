@@ -4,13 +4,16 @@
 #include <map>
 #include <unordered_map>
 
+#include "src/dialects/compressed_tensors.hpp"
 #include "src/dialects/dialect.hpp"
+#include "src/dialects/torch_quantized.hpp"
 #include "src/float_rows.hpp"
 #include "src/fused_sets.hpp"
 #include "src/json.hpp"
 #include "src/kinds.hpp"
 #include "src/plan_budget.hpp"
 #include "src/plan_gguf.hpp"
+#include "src/plan_layout.hpp"
 #include "src/pool.hpp"
 #include "src/stored_spec.hpp"
 
@@ -204,14 +207,15 @@ class StepMaker {
     }
     const LogicalTensor& tensor = input(step);
     step.action = Step::Action::Encode;
-    const Dialect& dialect = dialect_named(recipe_.dialect);
-    step.dialect = dialect.name;
     if (step.kind == TensorKind::Conv1D && gguf_ == nullptr) step.transforms = {{Transform::Kind::Transpose}};
     if (step.kind == TensorKind::Experts) step.leading_dims = 2;
     if (auto* channel = std::get_if<PerChannel>(&spec.granularity)) {
       if (step.kind == TensorKind::Conv1D || channel->axis == 0) *channel = channels_of(step.kind);
     }
     if (!fit_group(step, spec, decision.if_indivisible)) return;
+    const Dialect& dialect = dialect_of(spec, step);
+    step.dialect = dialect.name;
+    if (&dialect == &kTorchQuantized) keep_axes(step, spec);
     if (decision.scale_dtype && is_quantized_block(spec.element)) {
       throw Error({.code = ErrorCode::Usage,
                    .message = "ggml's blocks have scales of a type of their own",
@@ -238,6 +242,21 @@ class StepMaker {
       }
     }
     return input_sets_.at(set);
+  }
+
+  // In PyTorch's files, what PyTorch has a type for is of that type.
+  const Dialect& dialect_of(const QuantSpec& spec, const Step& step) const {
+    const Dialect& named = dialect_named(recipe_.dialect);
+    const bool own =
+        writes_torch(recipe_) && &named == &kCompressedTensors && is_torch_quantized(spec, step.leading_dims);
+    return own ? kTorchQuantized : named;
+  }
+
+  // A quantized tensor stands where the float one stood: it has its shape, and names the dimension of its channels.
+  static void keep_axes(Step& step, QuantSpec& spec) {
+    if (!step.transposes()) return;
+    step.transforms = {};
+    if (auto* channel = std::get_if<PerChannel>(&spec.granularity)) channel->axis = 1;
   }
 
   // Applies --if-indivisible. Returns false if the tensor is kept instead.

@@ -40,8 +40,9 @@ constexpr std::array<std::string_view, 1> kSourceShards = {"source"};
 constexpr std::array<std::string_view, 2> kDigests = {"xxh3-128", "sha256"};
 constexpr std::array<std::string_view, 5> kRuleKeys = {"pattern", "spec", "optional", "scale_dtype", "if_indivisible"};
 constexpr std::string_view kNoBudget = "none";
-constexpr std::array<std::string_view, 3> kInputKeys = {"root", "strip_prefixes", "renames"};
+constexpr std::array<std::string_view, 4> kInputKeys = {"root", "strip_prefixes", "renames", "folds"};
 constexpr std::array<std::string_view, 2> kRenameKeys = {"from", "to"};
+constexpr std::array<std::string_view, 3> kFoldKeys = {"layer", "norm", "eps"};
 
 json::Value strings(const std::vector<std::string>& list) {
   return json::Array(list.begin(), list.end());
@@ -106,22 +107,35 @@ void read_input(const RecipeCursor& at, Recipe& recipe) {
   InputNames& names = recipe.input;
   if (const auto value = at.find("root")) names.root = value->string();
   if (const auto value = at.find("strip_prefixes")) names.strip_prefixes = value->strings();
-  const auto renames = at.find("renames");
-  if (!renames) return;
-  names.renames.clear();
-  for (const RecipeCursor& item : renames->items()) {
-    item.require_keys(kRenameKeys);
-    names.renames.emplace_back(item.member("from").string(), item.member("to").string());
+  if (const auto renames = at.find("renames")) {
+    names.renames.clear();
+    for (const RecipeCursor& item : renames->items()) {
+      item.require_keys(kRenameKeys);
+      names.renames.emplace_back(item.member("from").string(), item.member("to").string());
+    }
+  }
+  const auto folds = at.find("folds");
+  if (!folds) return;
+  names.folds.clear();
+  for (const RecipeCursor& item : folds->items()) {
+    item.require_keys(kFoldKeys);
+    names.folds.push_back(
+        {item.member("layer").string(), item.member("norm").string(), item.member("eps").positive_number()});
   }
 }
 
 json::Value input_json(const Recipe& recipe) {
   json::Array renames;
   for (const auto& [from, to] : recipe.input.renames) renames.push_back(json::Object{{"from", from}, {"to", to}});
+  json::Array folds;
+  for (const BatchNormFold& fold : recipe.input.folds) {
+    folds.push_back(json::Object{{"layer", fold.layer}, {"norm", fold.norm}, {"eps", fold.eps}});
+  }
   json::Value out;
   out.set("root", recipe.input.root);
   out.set("strip_prefixes", strings(recipe.input.strip_prefixes));
   out.set("renames", std::move(renames));
+  out.set("folds", std::move(folds));
   return out;
 }
 

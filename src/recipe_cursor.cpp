@@ -137,6 +137,14 @@ std::int64_t RecipeCursor::count(std::int64_t least) const {
   return *value;
 }
 
+double RecipeCursor::positive_number() const {
+  const std::int64_t* const whole = value_->as_int();
+  const double* const real = value_->as_double();
+  const double value = whole != nullptr ? static_cast<double>(*whole) : real != nullptr ? *real : 0;
+  if (!(value > 0)) fail("a number above 0");
+  return value;
+}
+
 std::vector<RecipeCursor> RecipeCursor::items() const {
   const json::Array* array = value_->as_array();
   if (array == nullptr) fail("a list");

@@ -31,6 +31,7 @@ class RecipeCursor {
   const std::string& string() const;
   bool boolean() const;
   std::int64_t count(std::int64_t least = 0) const;  // a whole number from least on
+  double positive_number() const;
   std::vector<std::string> strings() const;
   std::vector<RecipeCursor> items() const;
   std::size_t word(std::span<const std::string_view> words) const;  // the index of the string among words

@@ -9,6 +9,7 @@
 #include "src/fused_sets.hpp"
 #include "src/kinds.hpp"
 #include "src/nearest.hpp"
+#include "src/plan_layout.hpp"
 #include "src/stored_spec.hpp"
 
 namespace mq {
@@ -33,6 +34,7 @@ constexpr std::array kRuntimes{
     Runtime{.name = "bitsandbytes", .loads_as = "transformers", .heads = false},
     Runtime{.name = "comfyui", .loads_as = "ComfyUI", .heads = true, .format = "safetensors"},
     Runtime{.name = "llama.cpp", .loads_as = "llama.cpp", .heads = true, .format = "gguf", .any_kind = true},
+    Runtime{.name = "torch", .loads_as = "PyTorch", .heads = true, .format = "torch_zip", .any_kind = true},
 };
 
 const Runtime& runtime_named(std::string_view name) {
@@ -106,6 +108,8 @@ std::string objection(const Runtime& runtime, std::string_view format, std::stri
   const bool folder = runtime.format == "hf_safetensors";
   if (folder && (format != runtime.format || config.empty())) return "it loads model folders, with a config.json";
   if (format == runtime.format) return {};
+  // It reads all that it has ever written, under several names here.
+  if (runtime.format == "torch_zip") return format.starts_with("torch") ? "" : "it loads PyTorch checkpoints (NAME.pt)";
   return "it loads single files of the format " + std::string(runtime.format);
 }
 

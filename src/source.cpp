@@ -7,6 +7,7 @@
 
 #include "src/dialects/dialect.hpp"
 #include "src/dialects/gguf.hpp"
+#include "src/dialects/torch_quantized.hpp"
 #include "src/json.hpp"
 #include "src/pool.hpp"
 #include "src/saturating.hpp"
@@ -162,6 +163,11 @@ Source describe(const Checkpoint& checkpoint, Recognise recognise) {
                    .expected = "quant_method compressed-tensors, gptq, awq, bitsandbytes or fp8",
                    .found = method ? json::dump(*method, -1) : "no quant_method"});
     }
+  }
+  // PyTorch's own quantized tensors may stand beside those of any other dialect.
+  if (!quantized.empty() && source.dialect != kTorchQuantized.name) {
+    auto more = kTorchQuantized.recognise(checkpoint, config);
+    if (more) std::ranges::move(*more, std::back_inserter(quantized));
   }
   add_tensors(checkpoint, std::move(quantized), recognise, source);
   return source;

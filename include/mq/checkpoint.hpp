@@ -211,7 +211,7 @@ struct CreateOptions {
   std::vector<std::filesystem::path> inputs = {};  // files that the output must not replace, whatever names they have
 };
 
-// A writer of the given format: "safetensors" (one file), "hf_safetensors" (a directory) or "gguf" (one file).
+// A writer of the given format: "safetensors", "gguf", "torch_zip" (one file each) or "hf_safetensors" (a directory).
 // Throws: Usage for a format that cannot be written (the message names those that can) and for a path that is an input
 // or holds one, Io if path exists and may not be replaced.
 std::unique_ptr<CheckpointWriter> create_checkpoint(const std::filesystem::path& path, std::string_view format,

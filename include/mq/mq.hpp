@@ -14,6 +14,7 @@
 #include "mq/error.hpp"
 #include "mq/estimate.hpp"
 #include "mq/executor.hpp"
+#include "mq/fold.hpp"
 #include "mq/gguf.hpp"
 #include "mq/limits.hpp"
 #include "mq/matmul.hpp"

@@ -36,12 +36,23 @@ struct Rule {
 // Parses "PATTERN=SPEC" or "PATTERN=keep". Throws: Usage.
 Rule parse_rule(std::string_view text);
 
-// How the input's tensors get the names that patterns see: the fields of OpenOptions of the same names. For those who
-// open the input; make_plan() records them and nothing more.
+// A batch normalization that becomes part of the layer before it (mq/fold.hpp). Layers are called as in the names of
+// their tensors: "features.0" has "features.0.weight".
+struct BatchNormFold {
+  std::string layer;
+  std::string norm;
+  double eps = 0;  // of the normalization, which no state_dict holds
+
+  bool operator==(const BatchNormFold&) const = default;
+};
+
+// How the input's tensors get the names that patterns see: the fields of OpenOptions of the same names; and what is
+// folded then. For those who open the input; make_plan() records them and nothing more.
 struct InputNames {
   std::string root;
   std::vector<std::string> strip_prefixes;
   std::vector<std::pair<std::string, std::string>> renames;
+  std::vector<BatchNormFold> folds = {};
 
   bool operator==(const InputNames&) const = default;
 };
@@ -82,7 +93,8 @@ struct Recipe {
   std::string dialect = "compressed_tensors";
   // A program whose rules the plan is held against ("vllm"; mq/destination.hpp); empty: none.
   std::string runtime = {};
-  // Of the output: "safetensors", "hf_safetensors", "gguf" (whose dialect is always that of the name) or kAutoFormat.
+  // Of the output: "safetensors", "hf_safetensors", "gguf" (whose dialect is always that of the name), "torch_zip"
+  // (where 8-bit integers of the dialect compressed_tensors become PyTorch's own quantized tensors) or kAutoFormat.
   std::string format = "safetensors";
   // Tensor bytes of a file of a folder, at most, unless one tensor has more; empty: the files of the source.
   std::optional<std::int64_t> max_shard_bytes;

@@ -25,8 +25,9 @@ struct PartForm {
   // high half; as AWQ has them, 0 2 4 6 1 3 5 7 from the lowest bits up.
   enum class Fields : std::uint8_t { LowFirst, HighFirst, Interleaved };
   // What is stored instead of the value: itself, one less (zero points of GPTQ), 127 times it (bitsandbytes' absmax of
-  // an int8 row); a code of it (bitsandbytes' double quantization of scales); one over it (ComfyUI's NVFP4).
-  enum class Value : std::uint8_t { Itself, LessOne, Times127, Nested, Inverse };
+  // an int8 row); a code of it (bitsandbytes' double quantization of scales); one over it (ComfyUI's NVFP4); the same
+  // in the widest type, float64 or int64 (PyTorch's parameters).
+  enum class Value : std::uint8_t { Itself, LessOne, Times127, Nested, Inverse, Widest };
 
   Packing packing = Packing::None;
   Fields fields = Fields::LowFirst;

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "src/pool.hpp"
+#include "src/qparams.hpp"
 
 namespace mq {
 namespace {
@@ -62,14 +63,75 @@ std::optional<std::vector<LogicalTensor>> recognise(const Checkpoint& checkpoint
   return found;
 }
 
+DType scale_dtype(const QuantSpec&, DType) {
+  return DType::Float32;  // what PyTorch computes with, whatever it stores
+}
+
+CodeForm form(const QuantSpec&) {
+  return CodeForm::Bytes;
+}
+
+void check(const DialectRequest& request) {
+  if (is_torch_quantized(request.codec.spec, request.leading_dims)) return;
+  throw Error({.code = ErrorCode::Usage,
+               .message = "PyTorch has no quantized tensors of this encoding",
+               .tensor = request.name,
+               .expected = "integers of 8 bits, a scale per tensor or per index of one dimension",
+               .found = to_string(request.codec.spec),
+               .hint = "the compressed_tensors dialect writes packed tensors"});
+}
+
+// Sizes 1, but for the dimension whose indices have a parameter each.
+Shape params_shape(const DialectRequest& request) {
+  Shape shape(request.shape.size(), 1);
+  if (const auto* channel = std::get_if<PerChannel>(&request.codec.spec.granularity)) {
+    const auto axis = static_cast<std::size_t>(channel->axis);
+    shape[axis] = request.shape[axis];
+  }
+  return shape;
+}
+
+std::vector<std::byte> common_zero_points(const DialectRequest& request) {
+  const auto zero = static_cast<std::int64_t>(ParamRule(request.codec.spec).common_zero_point());
+  const std::vector<std::int64_t> all(static_cast<std::size_t>(numel(params_shape(request))), zero);
+  const auto bytes = std::as_bytes(std::span(all));
+  return {bytes.begin(), bytes.end()};
+}
+
+std::vector<StoredOutput> outputs(const DialectRequest& request) {
+  check(request);
+  const auto tensor = [&](std::string_view suffix, DType dtype, Shape shape) {
+    return TensorInfo{
+        .name = request.name + std::string(suffix), .dtype = dtype, .shape = std::move(shape), .file = request.file};
+  };
+  const PartForm wide{.value = PartForm::Value::Widest};
+  const bool common = request.codec.spec.mapping == Mapping::Symmetric;
+  return {{.info = tensor("", request.codec.spec.element, request.shape), .part = "codes"},
+          {.info = tensor(kScale, DType::Float64, params_shape(request)), .part = "scale", .form = wide},
+          {.info = tensor(kZeroPoint, DType::Int64, params_shape(request)),
+           .part = common ? "" : "zero_point",
+           .form = wide,
+           .constant = common ? common_zero_points : nullptr}};
+}
+
+std::vector<std::string> loads_in(const QuantSpec&) {
+  return {"PyTorch"};
+}
+
 }  // namespace
 
+bool is_torch_quantized(const QuantSpec& spec, int leading_dims) {
+  const bool per_tensor = std::holds_alternative<PerTensor>(spec.granularity);
+  const bool per_channel = std::holds_alternative<PerChannel>(spec.granularity) && leading_dims == 1;
+  return spec.is_integer() && spec.bits == 8 && !spec.activation && (per_tensor || per_channel);
+}
+
 const Dialect kTorchQuantized = {.name = "torch_quantized",
-                                 .scale_dtype = nullptr,
-                                 .form = nullptr,
-                                 .outputs = nullptr,
+                                 .scale_dtype = scale_dtype,
+                                 .form = form,
+                                 .outputs = outputs,
                                  .config = nullptr,
-                                 .loads_in = nullptr,
+                                 .loads_in = loads_in,
                                  .recognise = recognise};
 
 }  // namespace mq

@@ -102,9 +102,9 @@ TEST_CASE("the container follows the suffix of OUT, and one that cannot be writt
     check_usage_error(arguments, part);
     CHECK(names_in(dir.path()).empty());
   };
-  refused("out.pt", {}, "safetensors file (.safetensors)");
+  refused("out.ckpt", {}, "the suffix names no container");
   refused("out.gguf", {}, "GGUF cannot hold this encoding");
-  refused("out.safetensors", {"--to", "pt"}, "GGUF file (.gguf)");
+  refused("out.safetensors", {"--to", "pt"}, "torch");
   refused("out.safetensors", {"--scheme", "q8_0", "--only", "fc1.weight"}, "call the output NAME.gguf");
   refused("out.safetensors", {"--mix", "q4_k_m"}, "types of GGUF files");
   refused("out.gguf", {"--scheme", "q4_k_m"}, "ask for it with --mix q4_k_m");
@@ -113,7 +113,7 @@ TEST_CASE("the container follows the suffix of OUT, and one that cannot be writt
   refused("out.safetensors", {"--like", "base.gguf"}, "--like is for GGUF files");
   refused("out.safetensor", {}, "did you mean '.safetensors'?");
   refused("out.onnx", {}, "the suffix names no container");
-  refused("out", {"--to", "onnx"}, "safetensors, pt or gguf");
+  refused("out", {"--to", "onnx"}, "safetensors, torch or gguf");
 }
 
 TEST_CASE("a name without a suffix is a directory, and so is one that only looks as if it had a suffix") {

@@ -58,6 +58,7 @@ void merge_input_names(Options& options);
 void take_input_names(const InputNames& names, OpenOptions& open);
 
 void add_input_options(CLI::App& app, Options& options);
+void add_fold_options(CLI::App& app, Options& options);
 void add_output_options(CLI::App& app, Options& options);
 void add_sync_option(CLI::App& app, Options& options);
 void add_log_option(CLI::App& app, Options& options);

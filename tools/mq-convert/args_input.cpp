@@ -51,6 +51,7 @@ void add_input_options(CLI::App& app, Options& options) {
             "with NEW instead. config.json is not changed. May be given several times")
                .c_str(),
            [&](const std::string& text) { add_rename(options, text); });
+  if (options.verb != Verb::Validate) add_fold_options(app, options);
   app.add_flag_callback(
          "--no-verify-crc", [&] { options.open.verify_checksums = false; },
          "do not compare tensor data with the checksums that .pt and .npz files keep of it: a little faster")

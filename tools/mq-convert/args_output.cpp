@@ -21,9 +21,9 @@ void add_log_option(CLI::App& app, Options& options) {
 
 void add_output_options(CLI::App& app, Options& options) {
   add_log_option(app, options);
-  add_value(app, kOutput, "--to", "safetensors|pt|gguf", "container of OUT (default: by its suffix)",
+  add_value(app, kOutput, "--to", "safetensors|torch|gguf", "container of OUT (default: by its suffix)",
             [&](const std::string& text) {
-              parse_word("--to", text, {"safetensors", "pt", "gguf"});
+              parse_word("--to", text, {"safetensors", "torch", "gguf"});
               options.to = text;
             });
   add_flag(app, kOutput, "--overwrite", "replace OUT if it exists", options.overwrite);

@@ -30,6 +30,13 @@ void merge_input_names(Options& options) {
   if (!open.root.empty()) names.root = open.root;
   put_before(names.strip_prefixes, open.strip_prefixes);
   put_before(names.renames, open.renames);
+  put_before(names.folds, options.folds);
+  for (BatchNormFold& fold : names.folds) {
+    if (fold.eps == 0) fold.eps = options.bn_eps.value_or(0);
+  }
+  if (options.find_folds && options.verb == Verb::Recipe) {
+    throw Error(ErrorCode::Usage, "--fold-bn auto needs a model: name layers and normalizations in a recipe");
+  }
   take_input_names(names, open);
 }
 

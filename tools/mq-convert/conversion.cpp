@@ -7,6 +7,7 @@
 #include "mq/estimate.hpp"
 #include "mq/gguf.hpp"
 #include "tools/mq-convert/cancel.hpp"
+#include "tools/mq-convert/input.hpp"
 #include "tools/mq-convert/progress.hpp"
 
 namespace mq::tool {
@@ -42,7 +43,8 @@ Rates measure(const Checkpoint& input, const Source& source, const mq::Recipe& r
 }  // namespace
 
 Conversion plan_conversion(const Options& options) {
-  Conversion conversion{.input = open_checkpoint(options.in, options.open)};
+  Input input = open_input(options);
+  Conversion conversion{.input = std::move(input.checkpoint)};
   conversion.target = choose_target(options, *conversion.input);
   const Target& target = conversion.target;
   if (!target.path.empty()) {
@@ -53,6 +55,7 @@ Conversion plan_conversion(const Options& options) {
                                            .inputs = files_of(*conversion.input)});
   }
   Recipe recipe = options.recipe;
+  recipe.input = std::move(input.names);
   recipe.format = target.format;
   const bool copies = recipe.task == Recipe::Task::Copy;
   Source source = describe(*conversion.input, copies ? Recognise::Nothing : Recognise::Quantized);

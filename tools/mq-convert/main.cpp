@@ -12,6 +12,7 @@
 #include "tools/mq-convert/conversion.hpp"
 #include "tools/mq-convert/conversion_events.hpp"
 #include "tools/mq-convert/gates.hpp"
+#include "tools/mq-convert/input.hpp"
 #include "tools/mq-convert/inspect.hpp"
 #include "tools/mq-convert/progress.hpp"
 #include "tools/mq-convert/schemes.hpp"
@@ -75,7 +76,7 @@ int run_info(const Options& options, Console& console) {
     console.show("tree", Tree{list_contents(options.in, options.open)});
     return console.finish(options.verb);
   }
-  const std::unique_ptr<Checkpoint> input = open_checkpoint(options.in, options.open);
+  const std::unique_ptr<Checkpoint> input = open_input(options).checkpoint;
   const Source source = describe(*input);
   if (options.tensor.empty()) {
     console.show("input", InputSummary{*input});
@@ -88,7 +89,7 @@ int run_info(const Options& options, Console& console) {
 }
 
 int run_compare(const Options& options, Console& console) {
-  const std::unique_ptr<Checkpoint> original = open_checkpoint(options.in, options.open);
+  const std::unique_ptr<Checkpoint> original = open_input(options).checkpoint;
   const std::unique_ptr<Checkpoint> quantized =
       open_checkpoint(options.out, {.strict = options.open.strict, .limits = options.open.limits});
   Workers workers(options.threads);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "mq/checkpoint.hpp"
 #include "mq/plan.hpp"
@@ -20,6 +21,9 @@ struct Options {
   std::filesystem::path in = {};   // compare: the original
   std::filesystem::path out = {};  // compare: the quantized one
   OpenOptions open = {};
+  std::vector<BatchNormFold> folds = {};  // of the command line
+  bool find_folds = false;                // batch normalizations are folded by the names of layers too
+  std::optional<double> bn_eps = {};      // of folds that do not say it
   mq::Recipe recipe = {.format = std::string(kAutoFormat)};
   std::string to = {};  // container of OUT; empty: by its suffix
   bool overwrite = false;

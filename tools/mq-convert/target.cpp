@@ -20,8 +20,8 @@ struct Suffix {
   std::string_view suffix;
   std::string_view container;  // as --to names it
 };
-constexpr std::array kSuffixes = {Suffix{".safetensors", "safetensors"}, Suffix{".pt", "pt"}, Suffix{".pth", "pt"},
-                                  Suffix{".bin", "pt"}, Suffix{".gguf", "gguf"}};
+constexpr std::array kSuffixes = {Suffix{".safetensors", "safetensors"}, Suffix{".pt", "torch"},
+                                  Suffix{".pth", "torch"}, Suffix{".bin", "torch"}, Suffix{".gguf", "gguf"}};
 
 // What the last dot of a file name begins, if that looks like a suffix: letters only, so that the 2 of
 // "Llama-3.2-1B" begins none.
@@ -42,7 +42,7 @@ std::string container_of(const std::string& suffix, const fs::path& path) {
   throw Error({.code = ErrorCode::Usage,
                .message = "the suffix names no container",
                .file = path.string(),
-               .expected = ".safetensors for a file, or a name without a suffix for a directory",
+               .expected = ".safetensors, .pt or .gguf for a file, or a name without a suffix for a directory",
                .found = suffix,
                .hint = near.empty() ? "--to safetensors writes a file whatever its name" : near});
 }
@@ -118,6 +118,7 @@ Target choose_target(const Options& options, const Checkpoint& input) {
   Target target{options.out, options.to};
   if (target.format.empty() && !suffix.empty()) target.format = container_of(suffix, options.out);
   if (target.format == "safetensors" && suffix.empty()) target.format = "hf_safetensors";
+  if (target.format == "torch") target.format = "torch_zip";
   if (target.format.empty()) target.format = chosen ? options.recipe.format : "hf_safetensors";
   require_writable(target);
   return target;
