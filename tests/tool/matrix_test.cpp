@@ -1,7 +1,6 @@
 // Every source to every destination: what the table of the README promises.
 #include <doctest/doctest.h>
 
-
 #include "mq/mq.hpp"
 #include "tests/support/paths.hpp"
 #include "tests/tool/run_tool.hpp"
@@ -14,29 +13,34 @@ namespace {
 
 // A row or a column of the table: a container and how weights are stored in it.
 struct Kind {
-  const char* title;
-  const char* name;  // of a folder or, with a suffix, of a file
+  const char* title;  // in the table
+  const char* name;   // of a folder or, with a suffix, of a file
   std::vector<std::string> options;
   double least_db;  // of weights against those of the source
 };
 
 const std::vector<Kind>& kinds() {
   static const std::vector<Kind> kAll = {
-      {"compressed-tensors int4", "ct-int4", {"--scheme", "int4:g32"}, 16},
-      {"int8", "ct-int8", {"--scheme", "int8"}, 38},
-      {"fp8", "ct-fp8", {"--scheme", "fp8_e4m3"}, 28},
-      {"nvfp4", "ct-nvfp4", {"--scheme", "nvfp4"}, 16},
-      {"mxfp4", "ct-mxfp4", {"--scheme", "mxfp4"}, 15},
+      {"compressed-tensors", "ct-int4", {"--scheme", "int4:g32"}, 16},
+      {"compressed-tensors", "ct-int8", {"--scheme", "int8"}, 38},
+      {"compressed-tensors", "ct-fp8", {"--scheme", "fp8_e4m3"}, 28},
+      {"compressed-tensors", "ct-nvfp4", {"--scheme", "nvfp4"}, 16},
+      {"compressed-tensors", "ct-mxfp4", {"--scheme", "mxfp4"}, 15},
       {"GPTQ", "gptq", {"--scheme", "int4:g32", "--dialect", "gptq"}, 16},
-      {"GPTQ v2", "gptq2", {"--scheme", "int4:g32:asym", "--dialect", "gptq_v2"}, 18},
+      {"GPTQ", "gptq2", {"--scheme", "int4:g32:asym", "--dialect", "gptq_v2"}, 18},
       {"AWQ", "awq", {"--scheme", "int4:g32:asym", "--dialect", "awq"}, 18},
-      {"bitsandbytes nf4", "nf4", {"--scheme", "nf4:g32", "--dialect", "bitsandbytes"}, 18},
-      {"fp4", "fp4", {"--scheme", "fp4:g32", "--dialect", "bitsandbytes"}, 15},
-      {"int8 ", "llm-int8", {"--scheme", "int8", "--dialect", "bitsandbytes"}, 38},
+      {"bitsandbytes", "nf4", {"--scheme", "nf4:g32", "--dialect", "bitsandbytes"}, 18},
+      {"bitsandbytes", "fp4", {"--scheme", "fp4:g32", "--dialect", "bitsandbytes"}, 15},
+      {"bitsandbytes", "llm-int8", {"--scheme", "int8", "--dialect", "bitsandbytes"}, 38},
+      {"bitsandbytes", "nf4-dq", {"--scheme", "nf4:g32:dq", "--dialect", "bitsandbytes"}, 18},
       {"FP8 blocks", "fp8-blocks", {"--scheme", "fp8_e4m3:b32x32", "--dialect", "fp8_blocks"}, 28},
-      {"GGUF q8_0", "q8_0.gguf", {"--scheme", "q8_0"}, 38},
-      {"q4_0", "q4_0.gguf", {"--scheme", "q4_0"}, 16},
-      {"f16", "f16.safetensors", {"--scheme", "fp16"}, 60},
+      {"GGUF", "q8_0.gguf", {"--scheme", "q8_0"}, 38},
+      {"GGUF", "q4_0.gguf", {"--scheme", "q4_0"}, 16},
+      {"ComfyUI", "comfy-fp8.safetensors", {"--scheme", "fp8_e4m3:tensor", "--dialect", "comfyui"}, 26},
+      {"ComfyUI", "comfy-nvfp4.safetensors", {"--scheme", "nvfp4", "--dialect", "comfyui"}, 16},
+      {"PyTorch", "int8.pt", {"--scheme", "int8"}, 38},
+      {"floats", "f16.safetensors", {"--scheme", "fp16"}, 60},
+      {"floats", "f16.pt", {"--scheme", "fp16"}, 60},
   };
   return kAll;
 }
@@ -83,5 +87,22 @@ TEST_CASE("every source to every destination, read back, compared with the sourc
       fs::remove_all(out);
       fs::remove(out.string() + ".quantization_metadata.json");
     }
+  }
+}
+
+TEST_CASE("the table of the README has a row and a column for each layout that is tried") {
+  std::vector<std::string> titles;
+  for (const Kind& kind : kinds()) {
+    if (std::ranges::find(titles, kind.title) == titles.end()) titles.emplace_back(kind.title);
+  }
+  const std::string readme = read_file(source_dir() / "README.md");
+  std::string header = "| from \\ to |";
+  for (const std::string& title : titles) header += " " + title + " |";
+  CHECK(readme.find(header + "\n") != std::string::npos);
+  for (const std::string& title : titles) {
+    std::string row = "| " + title + " |";
+    for (std::size_t i = 0; i < titles.size(); ++i) row += " ✓ |";
+    CAPTURE(row);
+    CHECK(readme.find(row + "\n") != std::string::npos);
   }
 }
