@@ -25,16 +25,25 @@ def gptq_values(t, module, bits, version):
     return torch.from_numpy(((q - z[g]).astype(np.float32) * s[g]).T.copy())
 
 
-def awq_package():
-    """AutoAWQ's unpacking, a file that needs nothing but torch; None if the package is not there."""
-    spec = importlib.util.find_spec("awq")
+def module_of(package, *path):
+    """One file of a package whose other files need a GPU; None if the package is not there."""
+    spec = importlib.util.find_spec(package)
     if spec is None:
         return None
-    path = os.path.join(spec.submodule_search_locations[0], "utils", "packing_utils.py")
-    file = importlib.util.spec_from_file_location("awq_packing", path)
+    file = importlib.util.spec_from_file_location(path[-1], os.path.join(spec.submodule_search_locations[0], *path) + ".py")
     module = importlib.util.module_from_spec(file)
     file.loader.exec_module(module)
     return module
+
+
+def autogptq_values(t, module, bits):
+    """AutoGPTQ's layer applied to the unit matrix."""
+    rows, groups, cols = t[module + ".g_idx"].shape[0], *t[module + ".scales"].shape
+    layer = AUTO_GPTQ.QuantLinear(bits, rows // groups, rows, cols, bias=False, weight_dtype=torch.float32)
+    for leaf in ("qweight", "qzeros", "g_idx"):
+        setattr(layer, leaf, t[f"{module}.{leaf}"])
+    layer.scales = t[module + ".scales"].float()
+    return layer(torch.eye(rows)).T
 
 
 def awq_values(t, module, group):
@@ -137,12 +146,17 @@ def check_logits(name, folder):
     print(f"{name}: logits of transformers equal")
 
 
+AUTO_GPTQ = module_of("auto_gptq", "nn_modules", "qlinear", "qlinear_cuda")
+if AUTO_GPTQ is None:
+    print("AutoGPTQ: skipped, there is no package auto_gptq")
 for scheme, bits in (("int4:g128", 4), ("int4:g32:signed", 4), ("int8:channel", 8), ("int3:g64", 3), ("int2:g64", 2)):
-    check(f"GPTQ {scheme}", quantized(f"gptq-{scheme}", "--scheme", scheme, "--dialect", "gptq"),
-          lambda t, m, b=bits: gptq_values(t, m, b, 1), ".qweight")
+    folder = quantized(f"gptq-{scheme}", "--scheme", scheme, "--dialect", "gptq")
+    check(f"GPTQ {scheme}", folder, lambda t, m, b=bits: gptq_values(t, m, b, 1), ".qweight")
+    if AUTO_GPTQ is not None:
+        check(f"GPTQ {scheme} in AutoGPTQ", folder, lambda t, m, b=bits: autogptq_values(t, m, b), ".qweight")
 check("GPTQ v2 int4:g32:asym", quantized("gptq2", "--scheme", "int4:g32:asym", "--dialect", "gptq_v2"),
       lambda t, m: gptq_values(t, m, 4, 2), ".qweight")
-AWQ = awq_package()
+AWQ = module_of("awq", "utils", "packing_utils")
 if AWQ is None:
     print("AWQ: skipped, there is no package awq")
 else:

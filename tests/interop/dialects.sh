@@ -1,7 +1,7 @@
 #!/bin/sh
 # Holds what mq-convert writes for other tools against what those tools make of it: values, bit for bit where both
 # compute alike. Needs Python with torch, transformers, safetensors, compressed-tensors, bitsandbytes, accelerate and,
-# without their dependencies, autoawq and comfy-kitchen.
+# without their dependencies, autoawq, auto-gptq and comfy-kitchen.
 # Usage: dialects.sh MQ_CONVERT MODEL_FOLDER
 #   MQ_INTEROP_PYTHON   the interpreter that has the packages
 #   MQ_INTEROP_INSTALL  a folder to make a virtual environment in instead, by pip
@@ -16,7 +16,7 @@ python=${MQ_INTEROP_PYTHON:-}
 if [ -z "$python" ] && [ -n "${MQ_INTEROP_INSTALL:-}" ]; then
   python3 -m venv "$MQ_INTEROP_INSTALL" || skip "no virtual environment can be made"
   "$MQ_INTEROP_INSTALL/bin/pip" install -q torch transformers safetensors compressed-tensors bitsandbytes accelerate &&
-    "$MQ_INTEROP_INSTALL/bin/pip" install -q --no-deps autoawq comfy-kitchen || skip "the packages cannot be installed"
+    "$MQ_INTEROP_INSTALL/bin/pip" install -q --no-deps autoawq auto-gptq comfy-kitchen || skip "the packages cannot be installed"
   python=$MQ_INTEROP_INSTALL/bin/python
 fi
 [ -n "$python" ] || skip "set MQ_INTEROP_PYTHON, or MQ_INTEROP_INSTALL to a folder for the packages"
