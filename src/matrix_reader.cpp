@@ -132,8 +132,8 @@ void MatrixReader::require_runs_of_columns() const {
 void MatrixReader::read_part(const Part& part, const ByteRect& rect, std::span<std::byte> out) const {
   const TensorInfo& stored = checkpoint_.tensors()[part.tensor];
   if (!part.scales.empty()) {
-    std::memcpy(out.data(), reinterpret_cast<const std::byte*>(part.scales.data()) + rect.row * part.info.row_bytes,
-                out.size());
+    const auto first = static_cast<std::size_t>(rect.row * part.info.row_bytes);
+    std::ranges::copy(std::as_bytes(std::span(part.scales)).subspan(first, out.size()), out.begin());
     return;
   }
   if (stored.dtype == DType::Float64 || stored.dtype == DType::Int64) {
