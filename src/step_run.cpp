@@ -57,7 +57,8 @@ void StepRun::prepare_encode(StepTiling tiling, std::optional<Range> shared_rang
 void StepRun::choose_path() {
   const Codec& codec = codec_of(*step_.spec);
   const DType dtype = tensor_.info.dtype;
-  const bool whole_rows = grid_.tile_cols == grid_.matrix.cols;
+  // Of the matrix that is encoded, of which rows are columns of a transposed tensor.
+  const bool whole_rows = transposed_ ? grid_.tile_rows >= grid_.matrix.rows : grid_.tile_cols >= grid_.matrix.cols;
   measures_ = whole_rows && !request_.allow_nonfinite && column_factors_.empty() && codec.measures != nullptr &&
               codec.measures(request_);
   takes_halves_ = measures_ && codec.encode_halves != nullptr && !codec.searches(request_) && reader_->is_direct() &&
