@@ -160,6 +160,21 @@ TEST_CASE("a GPT-2 projection is quantized along its inputs, stored transposed a
   CHECK(error.sqnr_db() > 15);
 }
 
+TEST_CASE("the error of a transposed weight is that of all its tiles") {
+  MemoryCheckpoint c;
+  c.add("h.0.attn.c_attn.weight", DType::Float32, {2144, 512}, weights(2144 * 512));
+  for (const char* text : {"int8", "int4:g32", "int4:g32:asym"}) {
+    CAPTURE(text);
+    const Result result = run(c, recipe(text));
+    const MemoryCheckpoint written = result.writer.checkpoint();
+    const Comparison comparison = compare(c, written, serial_executor());
+    const ErrorStats& error = result.report.steps[0].error;
+    CHECK(error.numel == 2144 * 512);
+    CHECK(error.error_sq == doctest::Approx(comparison.total.error_sq).epsilon(1e-5));
+    CHECK(error.max_error == comparison.total.max_error);
+  }
+}
+
 TEST_CASE("experts are quantized one by one and keep their three dimensions") {
   const MemoryCheckpoint c = one({4, 64, 128}, "mlp.experts.down_proj");
   for (const char* text : {"int8", "int4:g32", "int4:g32:asym"}) {
