@@ -136,6 +136,19 @@ void check_same(const Output<T>& found, const Output<T>& expected, const std::st
   }
 }
 
+inline void check_same_ranges(const Output<mq::kernels::Range>& found, const Output<mq::kernels::Range>& expected,
+                              const std::string& where) {
+  INFO(where);
+  CHECK(found.guards_intact());
+  REQUIRE(found.size() == expected.size());
+  for (std::size_t r = 0; r < found.size(); ++r) {
+    if (std::memcmp(&found[r], &expected[r], sizeof(mq::kernels::Range)) == 0) continue;
+    INFO("run ", r, ": expected ", expected[r].lo, " ", expected[r].hi, " ", expected[r].nonfinite, ", found ",
+         found[r].lo, " ", found[r].hi, " ", found[r].nonfinite);
+    FAIL("bits differ from the reference");
+  }
+}
+
 inline std::string describe(const KernelTable& table, std::size_t offset, const std::string& rest) {
   return std::string(table.name) + ", offset " + std::to_string(offset) + ", " + rest;
 }

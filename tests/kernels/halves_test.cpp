@@ -52,14 +52,7 @@ void check_ranges(const KernelTable& table, std::size_t offset, Shape s, const s
   Output<Range> expected(s.rows, 0), found(s.rows, 0);
   reference().range(widened(x, brain).data(), s.rows, s.run, expected.data());
   table.range_halves({in.data(), brain}, s.rows, s.run, found.data());
-  INFO(describe(table, offset, s));
-  CHECK(found.guards_intact());
-  for (std::size_t r = 0; r < s.rows; ++r) {
-    if (std::memcmp(&found[r], &expected[r], sizeof(Range)) == 0) continue;
-    INFO("run ", r, ": expected ", expected[r].lo, " ", expected[r].hi, " ", expected[r].nonfinite, ", found ",
-         found[r].lo, " ", found[r].hi, " ", found[r].nonfinite);
-    FAIL("bits differ from the widened values'");
-  }
+  check_same_ranges(found, expected, describe(table, offset, s));
 }
 
 template <class F>

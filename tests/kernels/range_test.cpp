@@ -13,14 +13,7 @@ void check_ranges(const KernelTable& table, std::size_t offset, Shape s, const s
   Output<Range> expected(s.rows, 0), found(s.rows, 0);
   reference().range(in.data(), s.rows, s.run, expected.data());
   table.range(in.data(), s.rows, s.run, found.data());
-  INFO(describe(table, offset, s));
-  CHECK(found.guards_intact());
-  for (std::size_t r = 0; r < s.rows; ++r) {
-    if (std::memcmp(&found[r], &expected[r], sizeof(Range)) == 0) continue;
-    INFO("run ", r, ": expected ", expected[r].lo, " ", expected[r].hi, " ", expected[r].nonfinite, ", found ",
-         found[r].lo, " ", found[r].hi, " ", found[r].nonfinite);
-    FAIL("bits differ from the reference");
-  }
+  check_same_ranges(found, expected, describe(table, offset, s));
 }
 
 }  // namespace

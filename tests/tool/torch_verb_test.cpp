@@ -6,7 +6,7 @@
 #include "mq/mq.hpp"
 #include "tests/support/checkpoints.hpp"
 #include "tests/support/paths.hpp"
-#include "tests/tool/run_tool.hpp"
+#include "tests/tool/outcomes.hpp"
 
 using namespace mq;
 using namespace mq::test;
@@ -14,32 +14,6 @@ using namespace mq::test;
 namespace {
 
 const std::string kCnn = (data_dir() / "cnn" / "cnn.pt").string();
-
-Outcome must_run(const std::vector<std::string>& arguments) {
-  Outcome outcome = run_tool(arguments);
-  CAPTURE(outcome.err);
-  REQUIRE(outcome.exit_code == 0);
-  return outcome;
-}
-
-void must_refuse(const std::vector<std::string>& arguments, std::string_view part) {
-  const Outcome outcome = run_tool(arguments);
-  CAPTURE(outcome.err);
-  CHECK(outcome.exit_code == 2);
-  CHECK(contains(outcome.err, part));
-}
-
-Tensor values_of(const std::filesystem::path& path, const std::string& name) {
-  const auto checkpoint = open_checkpoint(path);
-  for (const LogicalTensor& tensor : describe(*checkpoint).tensors) {
-    if (tensor.info.name == name) return read_float(*checkpoint, tensor);
-  }
-  throw std::runtime_error("no tensor " + name);
-}
-
-bool equal(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && std::ranges::equal(a.bytes(), b.bytes());
-}
 
 }  // namespace
 
