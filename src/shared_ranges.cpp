@@ -4,12 +4,10 @@
 #include <map>
 #include <string>
 
-#include "src/active_table.hpp"
 #include "src/dialects/dialect.hpp"
 #include "src/fused_sets.hpp"
-#include "src/matrix_reader.hpp"
 #include "src/plan_steps.hpp"
-#include "src/tile_grid.hpp"
+#include "src/value_range.hpp"
 
 namespace mq {
 namespace {
@@ -28,22 +26,10 @@ bool takes_range(const Plan& plan, const Step& step) {
   return !codec.observes(request);
 }
 
+// Of the finite values and 0.
 Range finite_range(const Checkpoint& checkpoint, const LogicalTensor& tensor) {
-  const MatrixReader reader(checkpoint, tensor);
-  const TileGrid grid = make_reading_grid(reader.shape(), tensor.transposed || stores_strips(tensor));
-  Scratch scratch;
-  std::vector<float> values;
-  Range range;
-  for (std::int64_t i = 0; i < grid.count(); ++i) {
-    const Tile tile = grid.tile(i);
-    const auto numel = static_cast<std::size_t>(tile.rows * tile.cols);
-    if (values.size() < numel) values.resize(numel);
-    reader.read(tile, values.data(), scratch);
-    kernels::Range found;
-    active_table().range(values.data(), 1, numel, &found);
-    range = {std::min(range.lo, found.lo), std::max(range.hi, found.hi)};
-  }
-  return range;
+  const kernels::Range found = value_range(checkpoint, tensor);
+  return {std::min(0.0f, found.lo), std::max(0.0f, found.hi)};
 }
 
 }  // namespace
