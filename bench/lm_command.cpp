@@ -116,7 +116,11 @@ Row parse_scheme(std::string_view option, const std::string& text) {
     if (!encoding.spec.scale_dtype) fail(option, "a type of scales after @, as in int4:g128@f16", text);
   }
   if (parts.size() > 1) encoding.effort = parse_name(option, kEfforts, parts[1], text);
-  if (parts.size() > 2) encoding.objective = parse_name(option, kObjectives, parts[2], text);
+  if (parts.size() > 2) {
+    const std::optional<Objective> objective = parse_objective(parts[2]);
+    if (!objective) fail(option, "the objective mse, magnitude, x2, importance or lp:P", text);
+    encoding.objective = *objective;
+  }
   return {text, encoding};
 }
 

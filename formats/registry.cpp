@@ -7,8 +7,8 @@
 namespace mq::formats {
 
 std::span<const Format* const> all_formats() noexcept {
-  static constexpr std::array<const Format*, 9> kFormats{
-      &kGguf, &kHfSafetensors, &kHfTorch, &kSafetensors, &kTorch, &kZip, &kTorchLegacy, &kTorchTar, &kNpy,
+  static constexpr std::array<const Format*, 10> kFormats{
+      &kGguf, &kHfSafetensors, &kHfTorch, &kSafetensors, &kTorch, &kZip, &kTorchLegacy, &kTorchTar, &kNpy, &kImatrix,
   };
   return kFormats;
 }

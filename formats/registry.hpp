@@ -8,6 +8,7 @@ namespace mq::formats {
 extern const Format kGguf;
 extern const Format kHfSafetensors;
 extern const Format kHfTorch;
+extern const Format kImatrix;
 extern const Format kNpy;
 extern const Format kSafetensors;
 extern const Format kTorch;

@@ -96,7 +96,7 @@ struct Candidates {
   float code_min;
   float code_max;
 };
-constexpr std::size_t kMaxMinRun = 64;
+constexpr std::size_t kMaxMinRun = 256;
 
 // Blocks to search: `rows` runs of `run` elements.
 struct SearchBlocks {

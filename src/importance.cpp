@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -21,24 +22,39 @@ std::vector<float> read_floats(const Checkpoint& checkpoint, std::size_t index) 
   const Tensor tensor = checkpoint.read(index);
   const std::int64_t n = numel(tensor.shape());
   std::vector<float> values(static_cast<std::size_t>(n));
-  widen(tensor.dtype(), tensor.bytes().data(), n, values.data());
+  if (tensor.dtype() == DType::Int32) {
+    std::ranges::transform(tensor.as<std::int32_t>(), values.begin(), [](auto v) { return static_cast<float>(v); });
+  } else {
+    widen(tensor.dtype(), tensor.bytes().data(), n, values.data());
+  }
   return values;
 }
 
-// Sums over tokens become means. Throws: Corrupt.
+// Sums over tokens become means, matrix by matrix of a stack of experts. Without a token, every column of a matrix
+// counts as much as any other; only llama.cpp's first files, whose counts are whole numbers, have means there already.
+// Throws: Corrupt.
 void divide_by_count(const Checkpoint& statistics, const std::string& name, std::vector<float>& sums) {
   const std::string counts_name = name.substr(0, name.rfind('.')) + ".counts";
   const std::optional<std::size_t> index = statistics.find(counts_name);
   const std::vector<float> counts = index ? read_floats(statistics, *index) : std::vector<float>();
-  if (counts.size() != 1 || !(counts[0] > 0)) {
+  if (counts.empty() || sums.size() % counts.size() != 0) {
     throw Error({.code = ErrorCode::Corrupt,
                  .message = "sums of squares without the number of tokens they are over",
                  .file = statistics.path().string(),
                  .tensor = name,
-                 .expected = counts_name + " with one number above 0",
+                 .expected = counts_name + " with one number for each matrix",
                  .found = index ? std::to_string(counts.size()) + " numbers" : "none"});
   }
-  for (float& sum : sums) sum /= counts[0];
+  const bool whole = statistics.tensors()[*index].dtype == DType::Int32;
+  const std::size_t width = sums.size() / counts.size();
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    const float count = counts[i / width];
+    if (count > 0) {
+      sums[i] /= count;
+    } else if (!whole) {
+      sums[i] = 1;
+    }
+  }
 }
 
 [[noreturn]] void refuse(const Checkpoint& statistics, const TensorInfo& info, const char* what, const char* expected,

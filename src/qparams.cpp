@@ -111,6 +111,11 @@ ParamRule::ParamRule(const QuantSpec& spec) {
     divisor_ = largest(spec.element);
     return;
   }
+  if (spec.codec == "mxfp8") {
+    power_of_two_ = true;
+    largest_exponent_ = spec.element == DType::Float8E4M3FN ? 8 : 15;
+    return;
+  }
   if (const LevelFormat* format = level_format(spec)) {
     divisor_ = format->largest();
     power_of_two_ = scale_dtype_of(spec) == DType::Float8E8M0FNU;

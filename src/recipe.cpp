@@ -204,7 +204,12 @@ constexpr std::array kKeys = {
     Key{"effort", kQuantize, [](const RecipeCursor& at, Recipe& recipe) { recipe.effort = one_of(at, kEfforts); },
         [](const Recipe& recipe) { return json::Value(to_string(recipe.effort)); }},
     Key{"objective", kQuantize,
-        [](const RecipeCursor& at, Recipe& recipe) { recipe.objective = one_of(at, kObjectives); },
+        [](const RecipeCursor& at, Recipe& recipe) {
+          const std::string& text = at.string();
+          const std::optional<Objective> objective = parse_objective(text);
+          if (!objective) at.fail("mse, magnitude, x2, importance or lp:P with P from 0.5 to 8", text);
+          recipe.objective = *objective;
+        },
         [](const Recipe& recipe) { return json::Value(to_string(recipe.objective)); }},
     Key{"only", kQuantize, [](const RecipeCursor& at, Recipe& recipe) { recipe.only = read_patterns(at); },
         [](const Recipe& recipe) { return strings(recipe.only); }},

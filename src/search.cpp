@@ -2,17 +2,19 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 
 #include "mq/error.hpp"
 #include "src/active_table.hpp"
-#include "src/qparams.hpp"
+#include "src/codecs/levels.hpp"
 
 namespace mq {
 namespace {
 
 constexpr std::array<std::string_view, kEfforts.size()> kEffortNames = {"fast", "search", "max", "reference"};
-constexpr std::array<std::string_view, kObjectives.size()> kObjectiveNames = {"mse", "magnitude", "x2", "importance"};
+constexpr std::array<std::string_view, 4> kObjectiveNames = {"mse", "magnitude", "x2", "importance"};
+constexpr std::string_view kNormName = "lp:";
 
 // What of AffineSearch depends on the width of a code, found by comparing with the best of all scales on weights of
 // normal and of heavy-tailed distributions, in blocks of 32 to 4096. Wide codes want fine steps: a small change of the
@@ -59,8 +61,27 @@ std::string_view to_string(Effort effort) noexcept {
   return kEffortNames[static_cast<std::size_t>(effort)];
 }
 
-std::string_view to_string(Objective objective) noexcept {
-  return kObjectiveNames[static_cast<std::size_t>(objective)];
+std::string to_string(const Objective& objective) {
+  if (objective.kind != Objective::Kind::Norm)
+    return std::string(kObjectiveNames[static_cast<std::size_t>(objective.kind)]);
+  std::array<char, 32> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), objective.norm).ptr;
+  return std::string(kNormName) + std::string(digits.data(), end);
+}
+
+std::optional<Objective> parse_objective(std::string_view text) {
+  for (std::size_t i = 0; i < kObjectiveNames.size(); ++i) {
+    if (text == kObjectiveNames[i]) return Objective{static_cast<Objective::Kind>(i)};
+  }
+  if (!text.starts_with(kNormName)) return std::nullopt;
+  text.remove_prefix(kNormName.size());
+  Objective objective{.kind = Objective::Kind::Norm};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), objective.norm);
+  const bool number = error == std::errc() && end == text.data() + text.size();
+  if (!number || !(objective.norm >= Objective::kLeastNorm && objective.norm <= Objective::kLargestNorm)) {
+    return std::nullopt;
+  }
+  return objective;
 }
 
 bool gains_by_search(const QuantSpec& spec, std::int64_t run) noexcept {
@@ -120,12 +141,33 @@ kernels::AffineSearch affine_search(const QuantSpec& spec) {
           .refinements = grid.refinements};
 }
 
+kernels::MinSearch min_search(int most, bool min_below_zero, bool thorough) {
+  float shrink = 0.9f, grow = 1.06f;
+  if (most <= 3) {
+    grow = 1.5f;
+  } else if (most <= 7) {
+    grow = 1.25f;
+  } else if (most <= 15) {
+    grow = 1.12f;
+  } else if (most > 63) {
+    shrink = 0.99f;
+    grow = 1.01f;
+  }
+  return {.code_max = static_cast<float>(most),
+          .min_below_zero = min_below_zero,
+          .shrink = shrink,
+          .grow = grow,
+          .candidates = thorough ? 128u : 24u,
+          .refinements = thorough ? 4u : 1u};
+}
+
 const float* SearchWeights::of(const Strip& strip, const float* x) {
-  if (options_.objective == Objective::SquaredError) return nullptr;
+  const Objective::Kind kind = options_.objective.kind;
+  if (kind == Objective::Kind::SquaredError || kind == Objective::Kind::Norm) return nullptr;
   const std::int64_t n = strip.runs * strip.run;
   if (buffer_.size() < static_cast<std::size_t>(n)) buffer_.resize(static_cast<std::size_t>(n));
-  switch (options_.objective) {
-    case Objective::Importance: {
+  switch (kind) {
+    case Objective::Kind::Importance: {
       auto column = static_cast<std::size_t>(strip.col);
       for (std::int64_t i = 0; i < n; ++i) {
         buffer_[static_cast<std::size_t>(i)] = options_.importance[column];
@@ -133,7 +175,7 @@ const float* SearchWeights::of(const Strip& strip, const float* x) {
       }
       break;
     }
-    case Objective::Square:
+    case Objective::Kind::Square:
       squares(x, n, buffer_.data());
       break;
     default:
@@ -145,47 +187,51 @@ const float* SearchWeights::of(const Strip& strip, const float* x) {
 }
 
 StripSearch::StripSearch(const QuantSpec& spec, const SearchOptions& options)
-    : how_(affine_search(spec)), weights_(options) {
+    : how_(), weights_(options), reconstruction_(spec) {
+  if (options.objective.kind == Objective::Kind::Norm) norm_.emplace(options.objective.norm);
   if (scale_dtype_of(spec) == DType::Float8E8M0FNU) {
-    powers_ = level_format(spec);
+    powers_.emplace(spec);
     return;
   }
+  how_ = affine_search(spec);
   if (options.effort == Effort::Max) exact_.emplace(how_);
 }
 
 void StripSearch::find(const Strip& strip, const float* x, const kernels::Range* ranges, float* scale,
                        float* zero_point) {
-  const float* weights = weights_.of(strip, x);
   const auto runs = static_cast<std::size_t>(strip.runs), run = static_cast<std::size_t>(strip.run);
-  if (powers_ != nullptr) {
-    choose_power(strip, x, weights, ranges, scale);
-    return;
+  const kernels::SearchBlocks blocks{x, weights_.of(strip, x), runs, run, ranges};
+  if (norm_) {
+    find_for_norm(blocks, scale, zero_point);
+  } else {
+    find_weighted(blocks, scale, zero_point);
   }
-  if (!exact_) {
-    active_table().search_affine(how_, {x, weights, runs, run, ranges}, scale, zero_point);
-    return;
-  }
-  for (std::size_t r = 0; r < runs; ++r) {
-    const BlockFit fit = exact_->find({x + r * run, run}, weights == nullptr ? nullptr : weights + r * run);
+}
+
+void StripSearch::find_weighted(const kernels::SearchBlocks& blocks, float* scale, float* zero_point) {
+  if (powers_) return powers_->find(blocks, scale);
+  if (!exact_) return active_table().search_affine(how_, blocks, scale, zero_point);
+  for (std::size_t r = 0; r < blocks.rows; ++r) {
+    const float* const weights = blocks.weights == nullptr ? nullptr : blocks.weights + r * blocks.run;
+    const BlockFit fit = exact_->find({blocks.x + r * blocks.run, blocks.run}, weights);
     scale[r] = fit.scale;
     zero_point[r] = fit.zero_point;
   }
 }
 
-void StripSearch::choose_power(const Strip& strip, const float* x, const float* weights, const kernels::Range* ranges,
-                               float* scale) const {
-  constexpr std::size_t kChoices = 3;
-  constexpr std::array<float, kChoices> kFactors = {1.0f, 2.0f, 0.5f};
-  const auto runs = static_cast<std::size_t>(strip.runs), run = static_cast<std::size_t>(strip.run);
-  std::vector<float> scales(kChoices * runs);
-  std::vector<std::uint8_t> best(runs);
-  for (std::size_t r = 0; r < runs; ++r) {
-    const float absmax = std::max(-ranges[r].lo, ranges[r].hi);
-    const float middle = absmax == 0 ? 1.0f : power_scale(absmax, powers_->largest_exponent);
-    for (std::size_t i = 0; i < kChoices; ++i) scales[i * runs + r] = std::max(middle * kFactors[i], 0x1p-127f);
-  }
-  active_table().choose_scale(powers_->levels, {x, weights, runs, run, ranges}, scales.data(), kChoices, best.data());
-  for (std::size_t r = 0; r < runs; ++r) scale[r] = scales[best[r] * runs + r];
+void StripSearch::find_for_norm(const kernels::SearchBlocks& blocks, float* scale, float* zero_point) {
+  std::vector<float> scales(blocks.rows), zero_points(blocks.rows), usable(blocks.rows);
+  const auto attempt = [&](const float* weights) {
+    kernels::SearchBlocks weighted = blocks;
+    weighted.weights = weights;
+    find_weighted(weighted, scales.data(), zero_points.data());
+    std::ranges::transform(scales, usable.begin(), [](float s) { return s == 0 ? 1.0f : s; });
+    return reconstruction_.values(blocks, usable.data(), zero_points.data());
+  };
+  norm_->find(blocks.x, blocks.rows, blocks.run, attempt, [&](std::size_t r) {
+    scale[r] = scales[r];
+    zero_point[r] = zero_points[r];
+  });
 }
 
 }  // namespace mq

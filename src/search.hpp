@@ -11,11 +11,15 @@
 #include "src/block_layout.hpp"
 #include "src/codecs/levels.hpp"
 #include "src/exact_search.hpp"
+#include "src/norm_search.hpp"
+#include "src/reconstruction.hpp"
 
 namespace mq {
 
 // Whether scales are looked for beyond the formulas of the encoding.
-constexpr bool is_search(Effort effort) noexcept { return effort == Effort::Search || effort == Effort::Max; }
+constexpr bool is_search(Effort effort) noexcept {
+  return effort == Effort::Search || effort == Effort::Max;
+}
 
 // Whether blocks of such codes gain from a search that is not asked to go to the limit: scales of 7 and 8 bits for more
 // than 128 weights are within 0.3 dB of the best one as they are.
@@ -27,6 +31,10 @@ void require_importance(const SearchOptions& options, std::int64_t cols, std::st
 
 // The grid for integers and for levels whose scales are free.
 kernels::AffineSearch affine_search(const QuantSpec& spec);
+
+// The grid for a scale and a least value with codes 0..most, min_below_zero: not above 0. Its ranges were found on
+// weights of normal and of heavy-tailed distributions; what clips gains nothing where codes are many.
+kernels::MinSearch min_search(int most, bool min_below_zero, bool thorough);
 
 // The weights of the squared errors of whole rows.
 class SearchWeights {
@@ -41,8 +49,27 @@ class SearchWeights {
   std::vector<float> buffer_;
 };
 
-// Finds scales and zero points of the runs of strips, one thread at a time. A scale that has to be a power of two is
-// the one of the range or one of its neighbours.
+// Scales that have to be powers of two: the one of the range, or one of its neighbours.
+class PowerSearch {
+ public:
+  explicit PowerSearch(const QuantSpec& spec) : rule_(spec), levels_(level_format(spec)), reconstruction_(spec) {}
+
+  void find(const kernels::SearchBlocks& blocks, float* scale);
+
+ private:
+  static constexpr std::size_t kChoices = 3;
+
+  void choose(const kernels::SearchBlocks& blocks);
+  void add_errors(const kernels::SearchBlocks& blocks, const float* scales, float* errors);
+
+  ParamRule rule_;
+  const LevelFormat* levels_;  // null: 8-bit floats
+  Reconstruction reconstruction_;
+  std::vector<float> scales_, errors_;
+  std::vector<std::uint8_t> best_;
+};
+
+// Finds scales and zero points of the runs of strips, one thread at a time.
 class StripSearch {
  public:
   StripSearch(const QuantSpec& spec, const SearchOptions& options);
@@ -51,13 +78,15 @@ class StripSearch {
   void find(const Strip& strip, const float* x, const kernels::Range* ranges, float* scale, float* zero_point);
 
  private:
-  void choose_power(const Strip& strip, const float* x, const float* weights, const kernels::Range* ranges,
-                    float* scale) const;
+  void find_weighted(const kernels::SearchBlocks& blocks, float* scale, float* zero_point);
+  void find_for_norm(const kernels::SearchBlocks& blocks, float* scale, float* zero_point);
 
   kernels::AffineSearch how_;
   SearchWeights weights_;
-  const LevelFormat* powers_ = nullptr;  // of an encoding whose scales are powers of two
+  std::optional<PowerSearch> powers_;
   std::optional<ExactSearch> exact_;
+  std::optional<NormSearch> norm_;
+  Reconstruction reconstruction_;  // for norm_
 };
 
 }  // namespace mq

@@ -85,7 +85,8 @@ void add_sensitivity(Analysis& analysis, const Checkpoint& statistics);
 // Analysis::rates. Errors are weighed with analysis.importance if that is the recipe's objective, and with
 // analysis.sensitivity if it asks for that. Takes one conversion
 // for each candidate, without writing. progress: as in ConvertOptions, once through for each candidate.
-// Throws: as make_plan() and convert(); Usage for a tensor without a sensitivity. Candidates that no tensor's rows are divided by are no error.
+// Throws: as make_plan() and convert(); Usage for a tensor without a sensitivity. Candidates that no tensor's rows are
+// divided by are no error.
 Rates measure_rates(const Checkpoint& checkpoint, const Source& source, const Recipe& recipe, const Analysis& analysis,
                     Executor& executor, const std::function<bool(const Progress&)>& progress = {});
 
@@ -94,8 +95,9 @@ std::vector<Recipe> measuring_recipes(const Recipe& recipe);
 
 // Reads what each input column of the weights matters, for Objective::Importance: a float tensor for each weight, as
 // long as the weight has columns. It is called like the weight, or like the weight or its layer with ".in_sq_mean"
-// (means of squares); or, as llama.cpp's imatrix files have it, with ".in_sum2" (sums of squares) beside a ".counts".
-// Whether names and lengths fit is found out by make_plan().
+// (means of squares); or, as llama.cpp's imatrix files have it (GGUF or the older .dat), with ".in_sum2" (sums of
+// squares) beside a ".counts", each matrix of a stack of experts by itself or together. Names may be llama.cpp's for a
+// Llama in Hugging Face's spelling. Whether names and lengths fit is found out by make_plan().
 // Throws: Usage for tensors that are not floats, Corrupt, Io.
 void add_importance(Analysis& analysis, const Checkpoint& statistics);
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,17 +22,32 @@ inline constexpr std::array kEfforts = {Effort::Fast, Effort::Search, Effort::Ma
 // "fast", "search", "max", "reference".
 std::string_view to_string(Effort effort) noexcept;
 
-// The weight that the squared error of an element has in a search.
-enum class Objective {
-  SquaredError,  // 1
-  Magnitude,     // sqrt(mean x^2 of the block) + |x|
-  Square,        // x^2
-  Importance,    // given for each column: E[x^2] of the layer's input, for example
+// What a search takes for the error of a block.
+struct Objective {
+  enum class Kind {
+    SquaredError,  // sum of (x - y)^2
+    Magnitude,     // the same, each weighed by sqrt(mean x^2 of the block) + |x|
+    Square,        // by x^2
+    Importance,    // by a number given for each column: E[x^2] of the layer's input, for example
+    Norm,          // sum of |x - y|^norm
+  };
+  Kind kind = Kind::SquaredError;
+  float norm = 2;  // of Kind::Norm, from kLeastNorm to kLargestNorm; 2 otherwise
+
+  static const Objective SquaredError, Magnitude, Square, Importance;
+  static constexpr float kLeastNorm = 0.5f, kLargestNorm = 8;
+
+  bool operator==(const Objective&) const = default;
 };
-inline constexpr std::array kObjectives = {Objective::SquaredError, Objective::Magnitude, Objective::Square,
-                                           Objective::Importance};
-// "mse", "magnitude", "x2", "importance".
-std::string_view to_string(Objective objective) noexcept;
+inline constexpr Objective Objective::SquaredError{};
+inline constexpr Objective Objective::Magnitude{Objective::Kind::Magnitude};
+inline constexpr Objective Objective::Square{Objective::Kind::Square};
+inline constexpr Objective Objective::Importance{Objective::Kind::Importance};
+
+// "mse", "magnitude", "x2", "importance", "lp:P" with the norm P.
+std::string to_string(const Objective& objective);
+// The objective that to_string() gives this text for; empty if there is none.
+std::optional<Objective> parse_objective(std::string_view text);
 
 struct SearchOptions {
   Effort effort = Effort::Search;

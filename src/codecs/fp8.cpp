@@ -3,6 +3,9 @@
 //   E4M3FN: s = absmax / 448     E5M2: s = absmax / 57344
 //   q = nearest fp8 value of clamp(x / s, -largest, largest), ties to even      y = value(q) * s
 //
+// mxfp8 is the same with s = 2^(floor(log2 absmax) - 8), or - 15 for E5M2, for 32 weights of a row, stored as e8m0
+// (OCP Microscaling 1.0); values above the largest float times s saturate. A search tries the powers beside it.
+//
 // Codes are one byte each: sign, 4 or 5 bits of exponent, 3 or 2 of mantissa.
 #include <array>
 #include <string>
@@ -20,6 +23,34 @@ std::span<const SchemeInfo> list_schemes() {
       {"fp8_e5m2", {.codec = "fp8", .element = DType::Float8E5M2, .bits = 8}, "8-bit floats, 5 bits of exponent"},
   }};
   return rows;
+}
+
+std::span<const SchemeInfo> list_mx_schemes() {
+  static const std::array<SchemeInfo, 2> rows = [] {
+    const auto spec = [](DType element) {
+      return QuantSpec{.codec = "mxfp8",
+                       .element = element,
+                       .bits = 8,
+                       .granularity = PerGroup{32},
+                       .scale_dtype = DType::Float8E8M0FNU};
+    };
+    return std::array<SchemeInfo, 2>{
+        {{"mxfp8", spec(DType::Float8E4M3FN), "8-bit floats (E4M3), a power of two for 32 weights"},
+         {"mxfp8_e5m2", spec(DType::Float8E5M2), "8-bit floats (E5M2), a power of two for 32 weights"}}};
+  }();
+  return rows;
+}
+
+void check_mx(const QuantSpec& spec) {
+  for (const SchemeInfo& scheme : list_mx_schemes()) {
+    if (spec == scheme.spec) return;
+  }
+  throw Error(
+      {.code = ErrorCode::Usage, .message = "mxfp8 has no options", .expected = "groups of 32, scales of f8_e8m0"});
+}
+
+bool searches_mx(const CodecRequest& request) {
+  return is_search(request.search.effort) && !scaled_observes(request);
 }
 
 void check(const QuantSpec& spec) {
@@ -74,6 +105,17 @@ constinit const Codec kFp8 = with_scales({
     .schemes = list_schemes,
     .check = check,
     .parts = parts,
+    .encode = encode,
+    .decode = decode,
+});
+
+constinit const Codec kMxfp8 = with_scales({
+    .name = "mxfp8",
+    .options = {},
+    .schemes = list_mx_schemes,
+    .check = check_mx,
+    .parts = parts,
+    .searches = searches_mx,
     .encode = encode,
     .decode = decode,
 });

@@ -11,6 +11,7 @@
 #include "src/active_table.hpp"
 #include "src/codecs/codecs.hpp"
 #include "src/codecs/gguf_encode.hpp"
+#include "src/norm_search.hpp"
 #include "src/search.hpp"
 
 namespace mq {
@@ -150,6 +151,26 @@ std::int64_t count_overflows(const gguf::BlockEncoder& encoder, const float* x, 
   return found;
 }
 
+void search(const CodecRequest& request, const gguf::BlockEncoder& encoder, gguf::SearchedBlocks in,
+            std::uint8_t* blocks) {
+  const Objective& objective = request.search.objective;
+  if (objective.kind != Objective::Kind::Norm) return encoder.search(in, blocks);
+  const DTypeInfo& type = info(encoder.dtype);
+  const auto count = static_cast<std::size_t>(in.count), run = static_cast<std::size_t>(type.block_numel);
+  const auto bytes = static_cast<std::size_t>(type.block_bytes);
+  std::vector<std::uint8_t> tried(count * bytes);
+  std::vector<float> values(count * run);
+  const auto attempt = [&](const float* weights) {
+    in.weights = weights;
+    encoder.search(in, tried.data());
+    coder_of(encoder.dtype)->decode(tried.data(), in.count, values.data());
+    return values.data();
+  };
+  NormSearch(objective.norm).find(in.x, count, run, attempt, [&](std::size_t block) {
+    std::copy_n(tried.data() + block * bytes, bytes, blocks + block * bytes);
+  });
+}
+
 EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, PartSpans spans, ErrorStats*) {
   const CodecRequest& request = static_cast<const BlockState&>(base).request();
   const gguf::BlockEncoder& encoder = *encoder_of(request.spec.element);
@@ -165,8 +186,7 @@ EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, Pa
     if (!request.two_pass) counts.nonfinite += count_nonfinite(x + strip.offset, strip.runs * strip.run);
     const float* const in = finite_blocks(x + strip.offset, strip, buffer);
     if (is_search(request.search.effort)) {
-      const bool thorough = request.search.effort == Effort::Max;
-      encoder.search({in, weights.of(strip, in), strip.runs, thorough}, out);
+      search(request, encoder, {in, weights.of(strip, in), strip.runs, request.search.effort == Effort::Max}, out);
     } else {
       encoder.reference(in, strip.runs, out);
     }

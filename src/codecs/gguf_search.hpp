@@ -7,6 +7,7 @@
 
 #include "kernels/kernel_table.hpp"
 #include "src/codecs/gguf_encode.hpp"
+#include "src/search.hpp"
 
 namespace mq::gguf {
 
@@ -41,19 +42,6 @@ std::vector<float> searched_scales(const kernels::AffineSearch& how, const float
 
 // Which of `count` candidates, `stride` apart, has the least error; of equal ones the one in the middle, or the first.
 std::size_t best_candidate(const float* errors, std::size_t count, std::size_t stride);
-
-// The search for the scale and the minimum of a run with codes 0..most: 3, 15 or 31. Its ranges were found on weights
-// of normal and of heavy-tailed distributions; what clips gains nothing where codes are many.
-inline kernels::MinSearch min_search(int most, bool min_below_zero, bool thorough) {
-  return {.code_max = static_cast<float>(most),
-          .min_below_zero = min_below_zero,
-          .shrink = 0.9f,
-          .grow = most == 3    ? 1.5f
-                  : most == 15 ? 1.12f
-                               : 1.06f,
-          .candidates = thorough ? 128u : 24u,
-          .refinements = thorough ? 4u : 1u};
-}
 
 // Sums in eight lanes, joined by halves, which compilers turn into vectors. n is a multiple of 8.
 template <class Sum, class Term>

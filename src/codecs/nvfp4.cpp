@@ -20,6 +20,8 @@
 #include "src/codecs/codecs.hpp"
 #include "src/codecs/levels.hpp"
 #include "src/nonfinite.hpp"
+#include "src/norm_search.hpp"
+#include "src/reconstruction.hpp"
 #include "src/search.hpp"
 
 namespace mq {
@@ -158,9 +160,26 @@ class ScaleChooser {
     active_table().e4m3_to_f32(candidate_codes_.data(), candidates_.size(), candidates_.data());
     for (float& scale : candidates_) scale /= state_.global;
     const kernels::Levels& levels = level_format(state_.request.spec)->levels;
-    active_table().choose_scale(levels, {x, weights_.of(strip, x), runs, run, ranges_.data()}, candidates_.data(),
-                                kChoices, best_.data());
-    for (std::size_t r = 0; r < runs; ++r) codes[r] = candidate_codes_[best_[r] * runs + r];
+    kernels::SearchBlocks blocks{x, weights_.of(strip, x), runs, run, ranges_.data()};
+    const auto keep = [&](std::size_t r) { codes[r] = candidate_codes_[best_[r] * runs + r]; };
+    const auto choose = [&](const float* weights) {
+      blocks.weights = weights;
+      active_table().choose_scale(levels, blocks, candidates_.data(), kChoices, best_.data());
+    };
+    const Objective& objective = state_.request.search.objective;
+    if (objective.kind != Objective::Kind::Norm) {
+      choose(blocks.weights);
+      for (std::size_t r = 0; r < runs; ++r) keep(r);
+      return;
+    }
+    Reconstruction reconstruction(state_.request.spec);
+    std::vector<float> scales(runs);
+    const auto attempt = [&](const float* weights) {
+      choose(weights);
+      for (std::size_t r = 0; r < runs; ++r) scales[r] = candidates_[best_[r] * runs + r];
+      return reconstruction.values(blocks, scales.data(), nullptr);
+    };
+    NormSearch(objective.norm).find(x, runs, run, attempt, keep);
   }
 
   const Nvfp4State& state_;

@@ -8,7 +8,8 @@
 namespace mq {
 namespace {
 
-constexpr std::array<const Codec*, 8> kCodecs{&kAffine, &kFp8, &kNf4, &kFp4, &kMxfp4, &kNvfp4, &kFloatCast, &kGgml};
+constexpr std::array<const Codec*, 10> kCodecs{&kAffine, &kFp8,   &kMxfp8,     &kNf4,  &kFp4,
+                                               &kMxfp4,  &kNvfp4, &kFloatCast, &kGgml, &kHqq};
 
 void append(std::string& list, std::string_view name) {
   list += (list.empty() ? "" : ", ") + std::string(name);

@@ -31,6 +31,8 @@ CLI::Option* add_list(CLI::App& app, const char* group, const char* name, const 
                       std::function<void(const std::string&)> take);
 CLI::Option* add_flag(CLI::App& app, const char* group, const char* name, const char* help, bool& target);
 
+// Throws: Usage naming the option and what it takes.
+[[noreturn]] void refuse_value(std::string_view option, std::string expected, const std::string& found);
 // Throws: Usage naming the option.
 std::int64_t parse_integer(std::string_view option, const std::string& text, std::int64_t least, std::int64_t most);
 // A number of bytes, at least 1: "300MB", "4.5GiB", "1000000".

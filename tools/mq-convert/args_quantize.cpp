@@ -155,17 +155,20 @@ void add_encoding(CLI::App& app, Options& options) {
       "for its block types)",
       [&](const std::string& text) { recipe.effort = parse_one_of("--effort", text, kEfforts); });
   add_value(
-      app, kEncoding, "--objective", "mse|magnitude|x2|importance:FILE",
+      app, kEncoding, "--objective", "mse|magnitude|x2|lp:P|importance:FILE",
       "what a search takes for the error: squared errors as they are (default), weighted by sqrt(mean x^2) + |x|, "
-      "by x^2, or by a number for each input column from FILE (tensors of E[x^2] called like the weights or with "
-      ".in_sq_mean; llama.cpp's imatrix in GGUF)",
+      "by x^2, the errors' P-norm with P from 0.5 to 8 instead, or squares weighted by a number for each input column "
+      "from FILE (tensors of E[x^2] called like the weights or with "
+      ".in_sq_mean; llama.cpp's imatrix, in GGUF or .dat)",
       [&](const std::string& text) {
         constexpr std::string_view kImportance = "importance:";
         const bool file = text.starts_with(kImportance) && text.size() > kImportance.size();
         options.importance = file ? text.substr(kImportance.size()) : std::string();
-        // All but the last, which needs a file.
-        constexpr std::span kWithoutFile = std::span(kObjectives).first<kObjectives.size() - 1>();
-        recipe.objective = file ? Objective::Importance : parse_one_of("--objective", text, kWithoutFile);
+        const std::optional<Objective> objective = file ? Objective::Importance : parse_objective(text);
+        if (!objective || (!file && *objective == Objective::Importance)) {
+          refuse_value("--objective", "mse, magnitude, x2, lp:P with P from 0.5 to 8, or importance:FILE", text);
+        }
+        recipe.objective = *objective;
       });
 }
 

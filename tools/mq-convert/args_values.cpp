@@ -14,23 +14,20 @@
 #include "tools/mq-convert/args_common.hpp"
 
 namespace mq::tool {
-namespace {
 
-[[noreturn]] void fail(std::string_view option, std::string expected, const std::string& found) {
+[[noreturn]] void refuse_value(std::string_view option, std::string expected, const std::string& found) {
   throw Error({.code = ErrorCode::Usage,
                .message = std::string(option),
                .expected = std::move(expected),
                .found = found.empty() ? "nothing" : printable(found)});
 }
 
-}  // namespace
-
 std::int64_t parse_integer(std::string_view option, const std::string& text, std::int64_t least, std::int64_t most) {
   std::int64_t value = 0;
   const char* const end = text.data() + text.size();
   const auto [stop, problem] = std::from_chars(text.data(), end, value);
   if (problem != std::errc{} || stop != end || value < least || value > most) {
-    fail(option, "a whole number from " + std::to_string(least) + " to " + std::to_string(most), text);
+    refuse_value(option, "a whole number from " + std::to_string(least) + " to " + std::to_string(most), text);
   }
   return value;
 }
@@ -54,7 +51,7 @@ std::int64_t parse_bytes(std::string_view option, const std::string& text) {
     const double size = std::floor(value * bytes);
     if (size >= 1 && size <= 0x1p60) return static_cast<std::int64_t>(size);
   }
-  fail(option, "a number of bytes, as in 300MB or 4.5GiB", text);
+  refuse_value(option, "a number of bytes, as in 300MB or 4.5GiB", text);
 }
 
 double parse_decibels(std::string_view option, const std::string& text) {
@@ -62,14 +59,14 @@ double parse_decibels(std::string_view option, const std::string& text) {
   const char* const end = text.data() + text.size();
   const auto [stop, problem] = std::from_chars(text.data(), end, value);
   if (problem != std::errc{} || stop != end || !(value > -1000 && value < 1000)) {
-    fail(option, "a number of decibels, as in 30 or 18.5", text);
+    refuse_value(option, "a number of decibels, as in 30 or 18.5", text);
   }
   return value;
 }
 
 DType parse_type(std::string_view option, const std::string& text) {
   const std::optional<DType> dtype = parse_dtype(text);
-  if (!dtype || !info(*dtype).is_float) fail(option, "a float type: f32, f16 or bf16", text);
+  if (!dtype || !info(*dtype).is_float) refuse_value(option, "a float type: f32, f16 or bf16", text);
   return *dtype;
 }
 
@@ -96,7 +93,7 @@ std::size_t parse_word(std::string_view option, const std::string& text, const s
     expected += expected.empty() ? "" : word == words.back() ? " or " : ", ";
     expected += word;
   }
-  if (found == words.end()) fail(option, expected, text);
+  if (found == words.end()) refuse_value(option, expected, text);
   return static_cast<std::size_t>(found - words.begin());
 }
 
