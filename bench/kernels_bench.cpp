@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/encodings_bench.hpp"
 #include "bench/kernel_data.hpp"
 #include "bench/roofline.hpp"
 #include "kernels/dispatch.hpp"
@@ -306,6 +307,7 @@ int main(int argc, char** argv) {
   register_all(search_benches());
   register_all(float_benches());
   register_all(byte_benches());
+  mq::bench::register_encodings();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();

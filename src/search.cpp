@@ -157,7 +157,10 @@ kernels::MinSearch min_search(int most, bool min_below_zero, bool thorough) {
           .min_below_zero = min_below_zero,
           .shrink = shrink,
           .grow = grow,
-          .candidates = thorough ? 128u : 24u,
+          // Super-blocks choose among multiples of what is found: a coarser grid is as good.
+          .candidates = thorough         ? 128u
+                        : min_below_zero ? 16u
+                                         : 24u,
           .refinements = thorough ? 4u : 1u};
 }
 

@@ -73,6 +73,7 @@ struct EncodeCounts {
 // Which of the text form's options an encoding has.
 struct CodecOptions {
   bool granularity = false;  // tensor, channel, gN, bRxC
+  bool groups_only = false;  // of those, gN
   bool mapping = false;      // sym with narrow, full or signed; asym
   bool activation = false;
   bool either_sign = false;   // signed: scales that may be negative, without a mapping to choose

@@ -27,6 +27,20 @@ struct Choice {
   float error = 0;
 };
 
+// Compilers make vectors of these two, as long as they know neither how many elements there are nor that bytes may lie
+// in floats.
+[[gnu::noinline]] void code_run(const float* __restrict x, std::size_t n, float inverse, float minus_min, float most,
+                                float* __restrict codes) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float q = (x[i] + minus_min) * inverse;
+    const float above = q > 0 ? q : 0;  // 0 for NaN
+    codes[i] = ((above < most ? above : most) + 0x1.8p23f) - 0x1.8p23f;
+  }
+}
+[[gnu::noinline]] void to_bytes(const float* __restrict codes, std::size_t n, std::uint8_t* __restrict bytes) {
+  for (std::size_t i = 0; i < n; ++i) bytes[i] = static_cast<std::uint8_t>(static_cast<int>(codes[i]));
+}
+
 class RangedSearch {
  public:
   RangedSearch(const Layout& layout, const SearchedBlocks& in)
@@ -62,14 +76,7 @@ class RangedSearch {
     for (std::size_t g = 0; g < runs_; ++g) {
       const float inverse = inverse_or_zero(choice.d * static_cast<float>(choice.scales[g]));
       const float minus_min = choice.dmin * static_cast<float>(choice.mins[g]);
-      const float* const v = x(b) + g * run();
-      float* const to = codes + g * run();
-      for (std::size_t i = 0; i < run(); ++i) {
-        // In this form compilers make vectors of it; 0 for NaN.
-        const float q = (v[i] + minus_min) * inverse;
-        const float above = q > 0 ? q : 0;
-        to[i] = ((above < most ? above : most) + 0x1.8p23f) - 0x1.8p23f;
-      }
+      code_run(x(b) + g * run(), run(), inverse, minus_min, most, codes + g * run());
     }
   }
 
@@ -82,7 +89,7 @@ class RangedSearch {
     out.mins = choice.mins;
     std::array<float, kSuperNumel> codes;
     code(b, choice, codes.data());
-    for (std::size_t i = 0; i < codes.size(); ++i) out.codes[i] = static_cast<std::uint8_t>(static_cast<int>(codes[i]));
+    to_bytes(codes.data(), codes.size(), out.codes.data());
     return out;
   }
 
@@ -110,10 +117,7 @@ class RangedSearch {
     scales_.resize(count * rows_);
     mins_.resize(count * rows_);
     errors_.resize(count * rows_);
-    std::size_t k = 0;
-    for (int i = -reach_; i <= reach_; ++i) {
-      for (int j = -reach_; j <= reach_; ++j) propose(choices, i, j, k++);
-    }
+    propose(choices, side);
     active_table().candidate_errors({nullptr, scales_.data(), mins_.data(), count, 0, static_cast<float>(layout_.most)},
                                     searched_, errors_.data());
     for (std::size_t b = 0; b < choices.size(); ++b) {
@@ -133,16 +137,22 @@ class RangedSearch {
     return static_cast<std::uint8_t>(std::clamp(from + offset, 0, layout_.steps));
   }
 
-  // Candidate k: all multiples moved so far.
-  void propose(const std::vector<Choice>& choices, int scale_offset, int min_offset, std::size_t k) {
-    float* scale = scales_.data() + k * rows_;
-    float* min = mins_.data() + k * rows_;
-    for (const Choice& choice : choices) {
-      for (std::size_t g = 0; g < runs_; ++g) {
-        *scale++ = choice.d * static_cast<float>(multiple(choice.scales[g], scale_offset));
-        *min++ = -(choice.dmin * static_cast<float>(multiple(choice.mins[g], min_offset)));
+  // Candidate i * side + j: the scales' multiples moved by i - reach, the mins' by j - reach.
+  void propose(const std::vector<Choice>& choices, int side) {
+    const auto n = static_cast<std::size_t>(side);
+    for (int offset = 0; offset < side; ++offset) {
+      float* const scale = scales_.data() + static_cast<std::size_t>(offset) * n * rows_;
+      float* const min = mins_.data() + static_cast<std::size_t>(offset) * rows_;
+      std::size_t row = 0;
+      for (const Choice& choice : choices) {
+        for (std::size_t g = 0; g < runs_; ++g, ++row) {
+          scale[row] = choice.d * static_cast<float>(multiple(choice.scales[g], offset - reach_));
+          min[row] = -(choice.dmin * static_cast<float>(multiple(choice.mins[g], offset - reach_)));
+        }
       }
+      for (std::size_t j = 1; j < n; ++j) std::copy_n(scale, rows_, scale + j * rows_);
     }
+    for (std::size_t i = 1; i < n; ++i) std::copy_n(mins_.data(), n * rows_, mins_.data() + i * n * rows_);
   }
 
   // d and dmin that fit the codes best, by least squares: x = d * (scale q) - dmin * min.

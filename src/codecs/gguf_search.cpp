@@ -31,6 +31,16 @@ std::vector<kernels::Range> ranges_of(const float* x, std::size_t rows, std::siz
   return ranges;
 }
 
+// Whether the error is surely more than that part of the power, at half the cost of a BlockError.
+bool is_ordinary(const float* x, const float* y, const float* weights, std::size_t numel, float ratio) {
+  const float error = sum_in_lanes<float>(numel, [=](std::size_t i) {
+    const float off = x[i] - y[i];
+    return off * off * weight_of(weights, i);
+  });
+  const float power = sum_in_lanes<float>(numel, [=](std::size_t i) { return x[i] * x[i] * weight_of(weights, i); });
+  return power > 1e-20f && power < 1e20f && error * ratio > 2 * power;
+}
+
 // How much smaller than the power the error of ordinary weights is not, in codes of so many bits: 6 dB for each, and 6
 // more.
 double extraordinary(int bits) {
@@ -65,16 +75,18 @@ void keep_better(const BlockCoder& coder, const BlockEncoder& encoder, const Sea
   const double ratio = in.thorough ? 0 : extraordinary(coder.bits);
   std::vector<std::uint8_t> other(static_cast<std::size_t>(bytes));
   std::vector<float> values(static_cast<std::size_t>(numel));
-  const auto error_of = [&](std::int64_t i, const std::uint8_t* block) {
-    coder.decode(block, 1, values.data());
-    return BlockError(in.x + i * numel, values.data(), in.weights_at(i * numel), values.size());
-  };
   for (std::int64_t i = 0; i < in.count; ++i) {
     std::uint8_t* const block = blocks + i * bytes;
-    const BlockError mine = error_of(i, block);
+    const float* const x = in.x + i * numel;
+    coder.decode(block, 1, values.data());
+    if (ratio > 0 && is_ordinary(x, values.data(), in.weights_at(i * numel), values.size(), static_cast<float>(ratio)))
+      continue;
+    const BlockError mine(x, values.data(), in.weights_at(i * numel), values.size());
     if (mine.error == 0 || mine.error * ratio > mine.power) continue;
-    encoder.reference(in.x + i * numel, 1, other.data());
-    if (error_of(i, other.data()).error < mine.error) std::memcpy(block, other.data(), other.size());
+    encoder.reference(x, 1, other.data());
+    coder.decode(other.data(), 1, values.data());
+    const BlockError its(x, values.data(), in.weights_at(i * numel), values.size());
+    if (its.error < mine.error) std::memcpy(block, other.data(), other.size());
   }
 }
 

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "src/active_table.hpp"
+#include "src/block_ranges.hpp"
 #include "src/codecs/codecs.hpp"
 #include "src/codecs/half_quadratic.hpp"
 #include "src/codecs/scaled.hpp"
@@ -64,26 +65,19 @@ void check(const QuantSpec& spec) {
   check_scaled(spec);
 }
 
+// Whether encode() gives the scales of each tile.
+bool is_tiled(const CodecRequest& request) {
+  return request.layout.matrix.numel() > 0 && !request.two_pass;
+}
+
 std::vector<PartInfo> parts(const CodecRequest& request) {
   if (request.form != CodeForm::Bytes) throw Error(ErrorCode::Usage, "hqq codes are not packed");
   const BlockLayout& layout = request.layout;
   const DType dtype = scale_dtype_of(request.spec);
   const std::int64_t row_bytes = layout.grid_cols * info(dtype).block_bytes;
   return {{"codes", DType::UInt8, layout.matrix.rows, layout.matrix.cols},
-          {"scale", dtype, layout.grid_rows, row_bytes},
-          {"zero", dtype, layout.grid_rows, row_bytes}};
-}
-
-class HqqState final : public CodecState {
- public:
-  explicit HqqState(const CodecRequest& asked) : request(asked) {}
-  const CodecRequest request;
-};
-
-std::unique_ptr<CodecState> begin(const CodecRequest& request, const QParams* given) {
-  if (given != nullptr) throw Error(ErrorCode::Usage, "hqq takes no parameters from outside");
-  if (request.two_pass) throw Error(ErrorCode::Unsupported, "hqq needs whole rows");
-  return std::make_unique<HqqState>(request);
+          {"scale", dtype, layout.grid_rows, row_bytes, is_tiled(request)},
+          {"zero", dtype, layout.grid_rows, row_bytes, is_tiled(request)}};
 }
 
 float rounded(DType dtype, float value) {
@@ -102,36 +96,60 @@ std::optional<float> zero_of(DType dtype, float least, float scale) {
   return rounded(dtype, zero);
 }
 
+// Scale and zero point of a group, as stored, from those that were found. A group without a width, or one too narrow
+// for its zero point, stands on 0. Returns how many scales became infinite.
+std::int64_t settle_group(const QuantSpec& spec, const kernels::Range& range, float least, float& scale, float& zero) {
+  const DType dtype = scale_dtype_of(spec);
+  if (scale > 0) {
+    const std::int64_t infinite = round_scales(dtype, &scale, 1);
+    if (infinite != 0) return infinite;
+    if (const std::optional<float> found = zero_of(dtype, least, scale)) {
+      zero = *found;
+      return 0;
+    }
+  }
+  const float lo = std::min(range.lo, 0.0f), hi = std::max(range.hi, 0.0f), most = static_cast<float>(spec.qmax());
+  scale = lo == hi ? 1.0f : hi / most - lo / most;
+  const std::int64_t infinite = round_scales(dtype, &scale, 1);
+  zero = rounded(dtype, -lo / scale);
+  return infinite;
+}
+
+float scale_of(const QuantSpec& spec, const kernels::Range& range) {
+  const auto most = static_cast<float>(spec.qmax());
+  return range.hi / most - range.lo / most;
+}
+
 // Scales and zero points of the groups of a strip, as stored.
 class Chooser {
  public:
-  explicit Chooser(const CodecRequest& request)
-      : request_(request), dtype_(scale_dtype_of(request.spec)), weights_(request.search) {}
+  explicit Chooser(const CodecRequest& request) : request_(request), weights_(request.search) {}
 
   // Returns how many scales became infinite.
   std::int64_t choose(const Strip& strip, const float* x, const StripRanges& ranges, StripParams& params) {
     const auto runs = static_cast<std::size_t>(strip.runs), run = static_cast<std::size_t>(strip.run);
-    const auto most = static_cast<float>(request_.spec.qmax());
     std::array<float, kStripRuns> least;
     const Effort effort = request_.search.effort;
     for (std::size_t r = 0; r < runs; ++r) {
       least[r] = ranges[r].lo;
-      params.scale[r] = (ranges[r].hi / most) - (ranges[r].lo / most);
+      params.scale[r] = scale_of(request_.spec, ranges[r]);
     }
     if (is_search(effort)) search({x, weights_.of(strip, x), runs, run, nullptr}, params.scale.data(), least.data());
     std::int64_t infinite = 0;
     for (std::size_t r = 0; r < runs; ++r) {
       if (effort == Effort::Reference) {
-        const HalfQuadratic found = half_quadratic({x + r * run, run}, ranges[r].lo, ranges[r].hi, most);
+        const HalfQuadratic found = half_quadratic({x + r * run, run}, ranges[r].lo, ranges[r].hi, most());
         params.scale[r] = found.scale;
         least[r] = -found.zero * found.scale;
       }
-      infinite += settle(ranges[r], least[r], params.scale[r], params.zero_point[r]);
+      infinite += settle_group(request_.spec, ranges[r], least[r], params.scale[r], params.zero_point[r]);
     }
     return infinite;
   }
 
  private:
+  float most() const { return static_cast<float>(request_.spec.qmax()); }
+
   void search(kernels::SearchBlocks blocks, float* scale, float* least) const {
     const Objective& objective = request_.search.objective;
     const kernels::MinSearch how = min_search(request_.spec.qmax(), false, request_.search.effort == Effort::Max);
@@ -140,11 +158,10 @@ class Chooser {
     const auto attempt = [&](const float* weights) {
       blocks.weights = weights;
       active_table().search_min(how, blocks, scales.data(), leasts.data());
-      const auto most = static_cast<float>(request_.spec.qmax());
       for (std::size_t i = 0; i < values.size(); ++i) {
         const std::size_t r = i / blocks.run;
         const float code = scales[r] > 0 ? std::nearbyint((blocks.x[i] - leasts[r]) / scales[r]) : 0.0f;
-        values[i] = std::clamp(code, 0.0f, most) * scales[r] + leasts[r];
+        values[i] = std::clamp(code, 0.0f, most()) * scales[r] + leasts[r];
       }
       return values.data();
     };
@@ -154,28 +171,48 @@ class Chooser {
     });
   }
 
-  // Rounds a scale and finds its zero point. A group without a width, or with one too small, stands on 0.
-  std::int64_t settle(const kernels::Range& range, float least, float& scale, float& zero) const {
-    if (scale > 0) {
-      const std::int64_t infinite = round_scales(dtype_, &scale, 1);
-      if (infinite != 0) return infinite;
-      if (const std::optional<float> found = zero_of(dtype_, least, scale)) {
-        zero = *found;
-        return 0;
-      }
-    }
-    const float lo = std::min(range.lo, 0.0f), hi = std::max(range.hi, 0.0f);
-    const auto most = static_cast<float>(request_.spec.qmax());
-    scale = lo == hi ? 1.0f : hi / most - lo / most;
-    const std::int64_t infinite = round_scales(dtype_, &scale, 1);
-    zero = rounded(dtype_, -lo / scale);
-    return infinite;
-  }
-
   const CodecRequest& request_;
-  DType dtype_;
   SearchWeights weights_;
 };
+
+// Where a first pass is asked for: the ranges of all groups, then their scales and zero points, as stored.
+class HqqState final : public CodecState {
+ public:
+  explicit HqqState(const CodecRequest& asked) : request(asked) {
+    if (request.two_pass) ranges_ = std::make_unique<BlockRanges>(request.layout);
+  }
+
+  EncodeCounts observe(const Tile& tile, const float* x) { return {.nonfinite = ranges_->add(tile, x)}; }
+
+  void settle() {
+    const std::vector<Range> ranges = ranges_->take();
+    ranges_.reset();
+    scales.resize(ranges.size());
+    zeros.resize(ranges.size());
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+      const kernels::Range range{.lo = ranges[i].lo, .hi = ranges[i].hi};
+      scales[i] = scale_of(request.spec, range);
+      overflow += settle_group(request.spec, range, range.lo, scales[i], zeros[i]);
+    }
+  }
+
+  const CodecRequest request;
+  std::vector<float> scales, zeros;  // of all groups, where tiles do not give them
+  std::int64_t overflow = 0;
+
+ private:
+  std::unique_ptr<BlockRanges> ranges_;
+};
+
+std::unique_ptr<CodecState> begin(const CodecRequest& request, const QParams* given) {
+  if (given != nullptr) throw Error(ErrorCode::Usage, "hqq takes no parameters from outside");
+  return std::make_unique<HqqState>(request);
+}
+
+std::int64_t state_bytes(const CodecRequest& request) {
+  constexpr auto kPerGroup = static_cast<std::int64_t>(sizeof(Range) + 2 * sizeof(float));
+  return request.two_pass ? request.layout.blocks() * kPerGroup : 0;
+}
 
 // In this form compilers make vectors of it.
 void make_codes(const float* x, std::size_t n, float scale, float zero, float most, std::uint8_t* codes) {
@@ -188,47 +225,72 @@ void make_codes(const float* x, std::size_t n, float scale, float zero, float mo
   }
 }
 
-// Tiles are whole rows, and so groups follow each other.
+// Scales and zero points of a strip from those of all groups.
+void load_all(const HqqState& state, const Tile& tile, const Strip& strip, StripParams& params) {
+  for_each_block(state.request.layout, tile, strip, [&](std::int64_t first, std::int64_t block, std::int64_t count) {
+    std::copy_n(state.scales.data() + block, count, params.scale.data() + first);
+    std::copy_n(state.zeros.data() + block, count, params.zero_point.data() + first);
+  });
+}
+
 EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, PartSpans spans, ErrorStats*) {
-  const CodecRequest& request = static_cast<const HqqState&>(base).request;
+  const auto& state = static_cast<const HqqState&>(base);
+  const CodecRequest& request = state.request;
   const DType dtype = scale_dtype_of(request.spec);
   const auto width = static_cast<std::size_t>(info(dtype).block_bytes);
   auto* const codes = reinterpret_cast<std::uint8_t*>(spans[kCodes].data());
-  const auto most = static_cast<float>(request.spec.qmax());
   Chooser chooser(request);
   StripRanges ranges;
   StripParams params;
   std::vector<float> finite;
   EncodeCounts counts;
+  if (request.two_pass && tile.row == 0 && tile.col == 0) counts.overflow = state.overflow;
   for_each_strip(request.layout, tile, true, [&](const Strip& strip) {
-    const float* in = x + strip.offset;
-    if (request.allow_nonfinite) in = finite_values(in, strip.runs * strip.run, finite);
-    counts.nonfinite += ranges_of(in, strip, ranges);
-    counts.overflow += chooser.choose(strip, in, ranges, params);
     const auto runs = static_cast<std::size_t>(strip.runs), run = static_cast<std::size_t>(strip.run);
-    const std::size_t first = static_cast<std::size_t>(strip.offset / strip.run) * width;
-    store_scales(dtype, params.scale.data(), runs, spans[kScale].data() + first);
-    store_scales(dtype, params.zero_point.data(), runs, spans[kZero].data() + first);
+    const float* in = x + strip.offset;
+    if (!request.two_pass) counts.nonfinite += ranges_of(in, strip, ranges);
+    if (request.allow_nonfinite) in = finite_values(in, strip.runs * strip.run, finite);
+    if (request.two_pass) {
+      load_all(state, tile, strip, params);
+    } else {
+      // Tiles are whole rows, and so groups follow each other.
+      counts.overflow += chooser.choose(strip, in, ranges, params);
+      const std::size_t first = static_cast<std::size_t>(strip.offset / strip.run) * width;
+      store_scales(dtype, params.scale.data(), runs, spans[kScale].data() + first);
+      store_scales(dtype, params.zero_point.data(), runs, spans[kZero].data() + first);
+    }
     for (std::size_t r = 0; r < runs; ++r) {
-      make_codes(in + r * run, run, params.scale[r], params.zero_point[r], most, codes + strip.offset + r * run);
+      make_codes(in + r * run, run, params.scale[r], params.zero_point[r], static_cast<float>(request.spec.qmax()),
+                 codes + strip.offset + r * run);
     }
   });
   return counts;
+}
+
+void finish(const CodecState& base, PartSpans spans) {
+  const auto& state = static_cast<const HqqState&>(base);
+  if (is_tiled(state.request)) return;
+  const DType dtype = scale_dtype_of(state.request.spec);
+  store_scales(dtype, state.scales.data(), state.scales.size(), spans[kScale].data());
+  store_scales(dtype, state.zeros.data(), state.zeros.size(), spans[kZero].data());
 }
 
 void decode(const CodecRequest& request, const Tile& tile, ConstPartSpans spans, float* y) {
   const DType dtype = scale_dtype_of(request.spec);
   const auto width = static_cast<std::size_t>(info(dtype).block_bytes);
   const auto* const codes = reinterpret_cast<const std::uint8_t*>(spans[kCodes].data());
+  const std::int64_t before = is_tiled(request) ? tile.row * request.layout.grid_cols : 0;
   StripParams params;
-  for_each_strip(request.layout, tile, false, [&](const Strip& strip) {
-    const auto runs = static_cast<std::size_t>(strip.runs);
-    const std::int64_t block = (strip.row - tile.row) * request.layout.grid_cols + strip.col / request.layout.run;
-    const std::size_t first = static_cast<std::size_t>(block) * width;
-    load_scales(dtype, spans[kScale].data() + first, runs, params.scale.data());
-    load_scales(dtype, spans[kZero].data() + first, runs, params.zero_point.data());
-    active_table().dequantize_u8(codes + strip.offset, runs, static_cast<std::size_t>(strip.run), params.scale.data(),
-                                 params.zero_point.data(), y + strip.offset);
+  for_each_strip(request.layout, tile, true, [&](const Strip& strip) {
+    for_each_block(request.layout, tile, strip, [&](std::int64_t first, std::int64_t block, std::int64_t count) {
+      const std::size_t from = static_cast<std::size_t>(block - before) * width;
+      const auto n = static_cast<std::size_t>(count);
+      load_scales(dtype, spans[kScale].data() + from, n, params.scale.data() + first);
+      load_scales(dtype, spans[kZero].data() + from, n, params.zero_point.data() + first);
+    });
+    active_table().dequantize_u8(codes + strip.offset, static_cast<std::size_t>(strip.runs),
+                                 static_cast<std::size_t>(strip.run), params.scale.data(), params.zero_point.data(),
+                                 y + strip.offset);
   });
 }
 
@@ -236,19 +298,20 @@ void decode(const CodecRequest& request, const Tile& tile, ConstPartSpans spans,
 
 constinit const Codec kHqq = {
     .name = "hqq",
-    .options = {.granularity = true},
+    .options = {.granularity = true, .groups_only = true},
     .schemes = list_schemes,
     .check = check,
     .parts = parts,
-    .state_bytes = [](const CodecRequest&) { return std::int64_t{0}; },
-    .observes = [](const CodecRequest&) { return false; },
+    .state_bytes = state_bytes,
+    .observes = [](const CodecRequest& request) { return request.two_pass; },
     .has_reference = true,
-    .searches = [](const CodecRequest& request) { return is_search(request.search.effort); },
+    .searches = [](const CodecRequest& request) { return is_search(request.search.effort) && !request.two_pass; },
     .begin = begin,
-    .observe = [](CodecState&, const Tile&, const float*) { return EncodeCounts{}; },
-    .settle = [](CodecState&) {},
+    .observe = [](CodecState& state, const Tile& tile,
+                  const float* x) { return static_cast<HqqState&>(state).observe(tile, x); },
+    .settle = [](CodecState& state) { static_cast<HqqState&>(state).settle(); },
     .encode = encode,
-    .finish = [](const CodecState&, PartSpans) {},
+    .finish = finish,
     .decode = decode,
 };
 
