@@ -121,6 +121,42 @@ TEST_CASE("the importance of columns is found under every name it may have") {
   CHECK(query(make_plan(describe(c), r, analysis)).importance->front() == 1.5f);
 }
 
+TEST_CASE("importance in llama.cpp's names fits the same weights in Hugging Face's") {
+  MemoryCheckpoint c;
+  c.add("model.layers.3.self_attn.q_proj.weight", DType::Float32, {64, 256}, weights(64 * 256, 1));
+  Recipe r = recipe("int4");
+  r.objective = Objective::Importance;
+  for (const std::int32_t count : {4, 0}) {
+    MemoryCheckpoint sums = statistics("blk.3.attn_q.weight.in_sum2", {256}, 6.0f);
+    sums.add("blk.3.attn_q.weight.counts", DType::Int32, {1}, std::vector<std::int32_t>{count});
+    Analysis analysis;
+    add_importance(analysis, sums);
+    // Without a count, as the oldest files have them, sums are means already.
+    CHECK(query(make_plan(describe(c), r, analysis)).importance->front() == (count == 0 ? 6.0f : 1.5f));
+  }
+}
+
+TEST_CASE("the experts of a stack are searched with the mean of their importances") {
+  MemoryCheckpoint c;
+  c.add("model.layers.0.mlp.experts.gate_up_proj", DType::Float32, {2, 64, 128}, weights(2 * 64 * 128, 1));
+  Recipe r = recipe("int4:g32");
+  r.objective = Objective::Importance;
+  MemoryCheckpoint sums = statistics("model.layers.0.mlp.experts.gate_up_proj.in_sum2", {2, 128}, 6.0f);
+  sums.add("model.layers.0.mlp.experts.gate_up_proj.counts", DType::Float32, {1, 2}, std::vector<float>{2.0f, 0.0f});
+  Analysis analysis;
+  add_importance(analysis, sums);
+  for (auto& [name, values] : analysis.importance) {
+    if (name.ends_with(".weight")) {
+      analysis.importance["model.layers.0.mlp.experts.gate_up_proj"] = values;
+    }
+  }
+  const Plan plan = make_plan(describe(c), r, analysis);
+  const Step& step = query(plan);
+  REQUIRE(step.importance != nullptr);
+  CHECK(step.importance->size() == 128);
+  CHECK(step.importance->front() == 2.0f);  // of 6 / 2, and of 1 for an expert that no token reached
+}
+
 TEST_CASE("importance that is missing, of another size, not finite or without its counts is refused by name") {
   const MemoryCheckpoint c = model();
   Recipe r = recipe("int4");

@@ -14,7 +14,8 @@ using mq::test::view_of;
 namespace {
 
 double norm_of(const std::vector<float>& x, const QuantSpec& spec, const SearchOptions& search, double p) {
-  const Tensor y = dequantize(quantize(view_of(x, {16, 512}), spec, search));
+  const Shape shape{16, 512};
+  const Tensor y = dequantize(quantize(view_of(x, shape), spec, search));
   double sum = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
     sum += std::pow(std::fabs(static_cast<double>(x[i]) - static_cast<double>(y.as<float>()[i])), p);
@@ -54,6 +55,24 @@ TEST_CASE("lp:P leaves less of its norm than squared errors do, in every encodin
       CHECK(ratio <= (p == 1.0f ? row.below_1 : row.below_4));
     }
   }
+}
+
+TEST_CASE("lp:P: bytes are the same with every instruction set and compiler") {
+  const Shape shape{16, 512};
+  Random random(11);
+  std::vector<float> x(16 * 512);
+  for (float& value : x) value = static_cast<float>(random.student5());
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char* text : {"int4:g128:full", "int4:g32:asym", "nf4", "mxfp8", "nvfp4", "hqq4", "q4_k", "q6_k"}) {
+    for (const float p : {0.5f, 1.3f, 4.0f}) {
+      const SearchOptions search{.objective = {.kind = Objective::Kind::Norm, .norm = p}};
+      const QuantizedTensor quantized = quantize(view_of(x, shape), parse_spec(text), search);
+      for (const QuantizedTensor::Part& part : quantized.parts()) {
+        for (const std::byte b : part.tensor.bytes()) hash = (hash ^ static_cast<std::uint64_t>(b)) * 0x100000001b3;
+      }
+    }
+  }
+  CHECK(hash == 1600737397458140430u);
 }
 
 TEST_CASE("lp:2 is the squared error") {
