@@ -7,6 +7,7 @@
 
 #include "tests/support/checkpoints.hpp"
 #include "tests/support/files.hpp"
+#include "tests/support/sanitizers.hpp"
 #include "tests/tool/run_tool.hpp"
 
 using namespace mq;
@@ -26,15 +27,6 @@ std::string make_large(const TempDir& dir) {
   return path;
 }
 
-// The sanitizer maps terabytes that nothing touches, which a limit of address space counts.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kReservesAddresses = true;
-#elif defined(__has_feature)
-constexpr bool kReservesAddresses = __has_feature(address_sanitizer);
-#else
-constexpr bool kReservesAddresses = false;
-#endif
-
 // The exit code of the tool with so much address space. What it prints goes to a file.
 int run_within(std::int64_t bytes, const std::string& arguments, const std::string& output) {
   const std::string command =
@@ -46,7 +38,7 @@ int run_within(std::int64_t bytes, const std::string& arguments, const std::stri
 }  // namespace
 
 TEST_CASE("a tensor larger than the default memory is converted inside it, with any number of threads") {
-  if (kReservesAddresses) {
+  if (test::kAddressSanitizer) {
     MESSAGE("skipped: AddressSanitizer reserves more addresses than any limit leaves");
     return;
   }
