@@ -40,16 +40,6 @@ function(mq_internal target)
   mq_harden(${target})
 endfunction()
 
-# With MQ_PCH, a header of what nearly every source file includes. Files that forget an include are then compiled all the
-# same: builds without it find them.
-function(mq_precompile target)
-  if(MQ_PCH)
-    target_precompile_headers(
-      ${target} PRIVATE <algorithm> <array> <atomic> <bit> <cmath> <cstring> <filesystem> <functional> <map> <memory>
-      <mutex> <optional> <span> <string> <string_view> <thread> <unordered_map> <utility> <variant> <vector> ${ARGN})
-  endif()
-endfunction()
-
 # What turns a bug of ours into a clean end: checked element access, checked copies, canaries, no jumps into the middle
 # of functions, and in programs no writable tables of functions.
 function(mq_harden target)
