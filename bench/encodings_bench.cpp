@@ -1,5 +1,3 @@
-#include "bench/encodings_bench.hpp"
-
 #include <benchmark/benchmark.h>
 
 #include <cmath>
@@ -7,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/meter.hpp"
+#include "bench/rows.hpp"
 #include "mq/quantize.hpp"
 #include "src/active_table.hpp"
 
@@ -33,7 +33,9 @@ std::vector<float> make_weights() {
 void run(benchmark::State& state, const QuantSpec& spec, Effort effort) {
   static const std::vector<float> weights = make_weights();
   const TensorView view{DType::Float32, kShape, std::as_bytes(std::span(weights))};
+  LoopMeter meter;
   for (auto _ : state) benchmark::DoNotOptimize(quantize(view, spec, {.effort = effort}).parts().data());
+  meter.seconds_per_pass(state);
   const auto done = static_cast<double>(state.iterations()) * static_cast<double>(weights.size());
   state.SetBytesProcessed(static_cast<std::int64_t>(4 * done));
   state.counters["weights_per_second"] = benchmark::Counter(done, benchmark::Counter::kIsRate);
@@ -41,8 +43,9 @@ void run(benchmark::State& state, const QuantSpec& spec, Effort effort) {
 
 }  // namespace
 
-void register_encodings() {
+void register_encodings(const Options& options) {
   const std::string isa = active_table().name;
+  if (options.cold || !options.wants(isa)) return;
   for (const char* name : {"int4:g128:signed",
                            "int4:g128:full",
                            "int4:g32:signed",

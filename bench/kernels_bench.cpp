@@ -1,6 +1,3 @@
-// Every kernel of every instruction set this machine can run, from L1, L2 and memory, one thread.
-// Rows are named op/encoding/shape/isa. bytes_per_second counts the float side (the input where there is none), and
-// pct_of_roof compares with a loop that only moves the same values and codes (bench/roofline.hpp).
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -9,9 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "bench/encodings_bench.hpp"
 #include "bench/kernel_data.hpp"
+#include "bench/meter.hpp"
 #include "bench/roofline.hpp"
+#include "bench/rows.hpp"
 #include "kernels/dispatch.hpp"
 #include "src/search.hpp"
 
@@ -58,12 +56,12 @@ void run_bench(benchmark::State& state, const KernelTable& table, const Bench& b
   const std::size_t in_bytes = size.numel * bench.bits_in / 8;
   const std::size_t out_bytes = size.numel * bench.bits_out / 8;
   const double roof = mq::bench::roof_seconds(in_bytes, out_bytes);
-  const double begin = mq::bench::cpu_seconds();
+  mq::bench::LoopMeter meter;
   for (auto _ : state) {
     bench.pass(table, data, size.numel, run);
     benchmark::ClobberMemory();
   }
-  const double seconds_per_pass = (mq::bench::cpu_seconds() - begin) / static_cast<double>(state.iterations());
+  const double seconds_per_pass = meter.seconds_per_pass(state);
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(size.numel * bench.bits_counted / 8));
   state.counters["pct_of_roof"] = 100 * roof / seconds_per_pass;
 }
@@ -286,11 +284,13 @@ std::vector<Bench> byte_benches() {
   };
 }
 
-void register_all(const std::vector<Bench>& benches) {
+void register_all(const std::vector<Bench>& benches, const mq::bench::Options& options) {
   for (const Bench& bench : benches) {
     for (const Size& size : kSizes) {
+      if (options.cold && std::string_view(size.name) != "dram") continue;
       for (const std::size_t run : bench.runs) {
         for (const KernelTable* table : mq::kernels::available_kernels()) {
+          if (!options.wants(table->name)) continue;
           const std::string name = bench.name + "/" + shape_name(size, run) + "/" + table->name;
           benchmark::RegisterBenchmark(name.c_str(),
                                        [=](benchmark::State& state) { run_bench(state, *table, bench, size, run); });
@@ -302,14 +302,9 @@ void register_all(const std::vector<Bench>& benches) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  register_all(affine_benches());
-  register_all(search_benches());
-  register_all(float_benches());
-  register_all(byte_benches());
-  mq::bench::register_encodings();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
+void mq::bench::register_kernels(const Options& options) {
+  register_all(affine_benches(), options);
+  register_all(search_benches(), options);
+  register_all(float_benches(), options);
+  register_all(byte_benches(), options);
 }

@@ -1,9 +1,3 @@
-// Products of activations and packed weights, every instruction set this machine can run, one thread (-tN: N).
-// Rows are named op/encoding/shape/isa. items_per_second counts 2 m n k operations; pct_of_peak compares with the
-// widest dot product instruction of this machine (floats: fused multiply-add) and nothing else, measured in the same
-// run; weight_bytes_per_second with pct_of_read the weights with a loop that only reads as many bytes. What n = 16
-// takes is nearly all for quantizing and packing activations. cold: the
-// weights come from memory, several copies in turn; else they are the same each time.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -15,8 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "bench/meter.hpp"
 #include "bench/peak.hpp"
 #include "bench/roofline.hpp"
+#include "bench/rows.hpp"
 #include "kernels/dispatch.hpp"
 #include "mq/matmul.hpp"
 #include "src/matmul_run.hpp"
@@ -25,7 +21,7 @@ namespace {
 
 using mq::kernels::MatmulTable;
 
-struct Shape {
+struct Product {
   std::int64_t m, n, k;
   bool cold;
   int threads = 1;
@@ -51,7 +47,7 @@ mq::Tensor random_tensor(std::int64_t rows, std::int64_t cols) {
 }
 
 // Packed once for all benches that use them.
-const mq::PackedWeights& weights_of(const Encoding& encoding, const Shape& shape) {
+const mq::PackedWeights& weights_of(const Encoding& encoding, const Product& shape) {
   static std::map<std::pair<std::string, std::int64_t>, std::unique_ptr<mq::PackedWeights>> all;
   auto& known = all[{encoding.spec, shape.n * 1000003 + shape.k}];
   if (known == nullptr) {
@@ -76,7 +72,7 @@ std::vector<mq::PackedWeights> copies_of(const mq::PackedWeights& weights, bool 
   return copies;
 }
 
-void run(benchmark::State& state, const MatmulTable& table, const Encoding& encoding, const Shape& shape) {
+void run(benchmark::State& state, const MatmulTable& table, const Encoding& encoding, const Product& shape) {
   const std::vector<mq::PackedWeights> weights = copies_of(weights_of(encoding, shape), shape.cold);
   const mq::Tensor x = random_tensor(shape.m, shape.k);
   std::optional<mq::detail::ActivationQuantizer> quantizer;
@@ -102,24 +98,46 @@ void run(benchmark::State& state, const MatmulTable& table, const Encoding& enco
 
   std::size_t next = 0;
   const auto started = std::chrono::steady_clock::now();
-  const double begin = mq::bench::cpu_seconds();
+  mq::bench::LoopMeter meter;
   for (auto _ : state) {
     product(weights[next++ % weights.size()]);
     benchmark::ClobberMemory();
   }
-  double seconds = mq::bench::cpu_seconds() - begin;
+  double seconds = meter.seconds_per_pass(state);
   // Of several threads what the clock on the wall says.
   if (shape.threads > 1) {
-    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() /
+              static_cast<double>(state.iterations());
   }
-  seconds /= static_cast<double>(state.iterations());
+  // Weights and activations have to be read, results written.
+  const auto moved =
+      static_cast<double>(bytes + sizeof(float) * static_cast<std::size_t>(shape.m * (shape.k + shape.n)));
+  state.counters["ops_per_byte"] = operations / moved;
   state.counters["GOP/s"] = operations / seconds * 1e-9;
   state.counters["pct_of_peak"] = 100 * operations / seconds / peak;
   state.counters["weight_GB/s"] = static_cast<double>(bytes) / seconds * 1e-9;
   state.counters["pct_of_read"] = 100 * static_cast<double>(bytes) / seconds / read_rate;
 }
 
-void register_all() {
+// The usual ones, or those that were asked for.
+std::vector<Product> shapes_of(const mq::bench::Options& options) {
+  std::vector<Product> shapes = {{1, 4096, 4096, true},    {1, 4096, 4096, false},  {1, 1024, 2048, false},
+                                 {8, 4096, 4096, false},   {32, 4096, 4096, false}, {512, 4096, 4096, false},
+                                 {64, 11008, 4096, false}, {512, 16, 4096, false},  {512, 4096, 4096, false, 2}};
+  if (!options.shapes.empty()) shapes.clear();
+  for (const mq::bench::ProductShape& shape : options.shapes) shapes.push_back({shape.m, shape.n, shape.k, false});
+  if (options.cold) {
+    for (Product& shape : shapes) shape.cold = true;
+    std::ranges::stable_sort(shapes, {}, &Product::name);
+    const auto twice = std::ranges::unique(shapes, {}, &Product::name);
+    shapes.erase(twice.begin(), twice.end());
+  }
+  return shapes;
+}
+
+}  // namespace
+
+void mq::bench::register_products(const Options& options) {
   static const std::vector<Encoding> kEncodings = {
       {"w8a8", "int8", true},
       {"w4a8-g32", "int4:g32", true},
@@ -131,27 +149,13 @@ void register_all() {
       {"e4m3", "fp8_e4m3", false},
   };
   for (const Encoding& encoding : kEncodings) {
-    for (const Shape& shape :
-         {Shape{1, 4096, 4096, true}, Shape{1, 4096, 4096, false}, Shape{1, 1024, 2048, false},
-          Shape{8, 4096, 4096, false}, Shape{32, 4096, 4096, false}, Shape{512, 4096, 4096, false},
-          Shape{64, 11008, 4096, false}, Shape{512, 16, 4096, false}, Shape{512, 4096, 4096, false, 2}}) {
+    for (const Product& shape : shapes_of(options)) {
       for (const MatmulTable* table : mq::kernels::available_matmul_kernels()) {
-        if (std::string_view(table->name) == "reference") continue;
+        if (std::string_view(table->name) == "reference" || !options.wants(table->name)) continue;
         const std::string name = std::string("matmul/") + encoding.name + "/" + shape.name() + "/" + table->name;
-        benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-          run(state, *table, encoding, shape);
-        })->MinTime(0.3);
+        benchmark::RegisterBenchmark(name.c_str(),
+                                     [=](benchmark::State& state) { run(state, *table, encoding, shape); });
       }
     }
   }
-}
-
-}  // namespace
-
-int main(int argc, char** argv) {
-  register_all();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
 }
