@@ -12,9 +12,14 @@ bool is_fp4(const QuantSpec& spec) noexcept {
   return spec.codec == "nvfp4" || spec.codec == "mxfp4";
 }
 
+bool has_small_scales(const QuantSpec& spec) noexcept {
+  return is_fp4(spec) || spec.codec == "mxfp8";
+}
+
 std::string_view format_of(const QuantSpec& spec) {
   if (spec.codec == "nvfp4") return "nvfp4-pack-quantized";
   if (spec.codec == "mxfp4") return "mxfp4-pack-quantized";
+  if (spec.codec == "mxfp8") return "mxfp8-quantized";
   if (spec.codec == "fp8") return "float-quantized";
   return spec.activation ? "int-quantized" : "pack-quantized";
 }
@@ -26,7 +31,7 @@ bool has_static_activation(const QuantSpec& spec) noexcept {
 bool is_standard(const Step& step, DType original) {
   const QuantSpec& spec = *step.spec;
   // Scales of 8 bits do not tell the type of the weights.
-  if (is_fp4(spec)) return original == DType::BFloat16 && step.transforms.empty() && step.leading_dims == 1;
+  if (has_small_scales(spec)) return original == DType::BFloat16 && step.transforms.empty() && step.leading_dims == 1;
   const auto* channel = std::get_if<PerChannel>(&spec.granularity);
   return spec.element != DType::UInt8 && spec.element != DType::Float8E5M2 && !(channel && channel->axis != 0) &&
          step.transforms.empty() && step.leading_dims == 1 && spec.scale_dtype == original;
@@ -39,7 +44,7 @@ namespace {
 using namespace compressed_tensors;
 
 DType scale_dtype(const QuantSpec& spec, DType original) {
-  if (is_fp4(spec)) return *spec.scale_dtype;
+  if (has_small_scales(spec)) return *spec.scale_dtype;
   switch (original) {
     case DType::Float16:
     case DType::BFloat16:
@@ -112,13 +117,19 @@ void check(const DialectRequest& request) {
                                              std::to_string(spec.bits) + ":g32 is near");
   }
   const bool blocks_of_32 = spec.codec == "mxfp4" && spec.granularity == Granularity(PerGroup{32});
-  if (spec.codec == "nvfp4" || blocks_of_32) {
+  const bool mxfp8 = spec.codec == "mxfp8" && spec.element == DType::Float8E4M3FN;
+  if (spec.codec == "nvfp4" || blocks_of_32 || mxfp8) {
     if (request.shape.size() == 2 && request.leading_dims == 1) return;
-    refuse("a matrix for 4-bit floats, not " + to_string(request.shape), "keep it with --exclude");
+    refuse("a matrix for " + std::to_string(spec.bits) + "-bit floats, not " + to_string(request.shape),
+           "keep it with --exclude");
   }
   if (spec.codec != "affine" && spec.codec != "fp8") {
-    refuse("an integer, fp8, nvfp4 or mxfp4:g32 encoding",
-           spec.codec == "mxfp4" ? "use mxfp4:g32" : "nf4 and fp4 are those of --dialect bitsandbytes");
+    refuse("an integer, fp8, nvfp4, mxfp4:g32 or mxfp8 encoding",
+           spec.codec == "mxfp4"   ? "use mxfp4:g32"
+           : spec.codec == "mxfp8" ? "use mxfp8"
+           : spec.codec == "hqq"   ? "no layout holds real zero points; int" + std::to_string(spec.bits) + ":" +
+                                       to_string(spec.granularity) + ":asym is near"
+                                 : "nf4 and fp4 are those of --dialect bitsandbytes");
   }
   if (spec.activation && spec.element == DType::UInt8) {
     refuse("signed codes beside quantized activations", "use int" + std::to_string(spec.bits));
@@ -225,7 +236,7 @@ std::vector<std::string> loads_in(const QuantSpec& spec) {
   const bool rows = channel && channel->axis == 0;
   const bool tensor = std::holds_alternative<PerTensor>(spec.granularity);
   if (channel && !rows) return {};
-  if (is_fp4(spec)) return {"transformers", "vLLM"};
+  if (has_small_scales(spec)) return {"transformers", "vLLM"};
   if (spec.codec == "fp8") {
     if (spec.element != DType::Float8E4M3FN) return {};
     return rows || tensor ? std::vector<std::string>{"transformers", "vLLM"} : std::vector<std::string>{"transformers"};

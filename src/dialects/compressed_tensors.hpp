@@ -14,6 +14,9 @@
 //     NAME_packed        U8 [out, in/2]
 //     NAME_global_scale  F32 [1]                      nvfp4: what scales are divided by
 //     NAME_scale         F8_E4M3 [out, in/16]; mxfp4: U8 [out, in/32], exponents
+//   mxfp8-quantized   8-bit floats
+//     NAME               F8_E4M3
+//     NAME_scale         U8 [out, in/32], exponents
 //   all others
 //     NAME_scale       tensor [1]; channel [out.., 1] ([1, channels] on other axes); group [out.., in/g]; block [down,
 //     across]
@@ -32,11 +35,14 @@ extern const Dialect kCompressedTensors;
 
 namespace compressed_tensors {
 
-// "pack-quantized", "int-quantized", "float-quantized", "nvfp4-pack-quantized" or "mxfp4-pack-quantized".
+// "pack-quantized", "int-quantized", "float-quantized", "nvfp4-pack-quantized", "mxfp4-pack-quantized" or
+// "mxfp8-quantized".
 std::string_view format_of(const QuantSpec& spec);
 
 // Whether the codes are 4-bit floats.
 bool is_fp4(const QuantSpec& spec) noexcept;
+// Whether the scales are of 8 bits, for 16 or 32 weights.
+bool has_small_scales(const QuantSpec& spec) noexcept;
 
 // Whether activations have a scale that is stored.
 bool has_static_activation(const QuantSpec& spec) noexcept;

@@ -31,7 +31,7 @@ json::Value weight_arguments(const QuantSpec& spec) {
                                                                                 : "block";
   json::Value args = arguments(spec.bits, !spec.is_integer(), spec.mapping == Mapping::Symmetric, strategy, false);
   if (const auto* group = std::get_if<PerGroup>(&spec.granularity)) args.set("group_size", group->group_size);
-  if (is_fp4(spec)) {
+  if (has_small_scales(spec)) {
     const char* const type = spec.codec == "nvfp4" ? "torch.float8_e4m3fn" : "torch.uint8";
     args.set("scale_dtype", type);
     args.set("zp_dtype", type);

@@ -58,6 +58,16 @@ QuantSpec spec_of_fp4(const Checkpoint& checkpoint, const json::Value& args) {
                .found = text_of(group_size)});
 }
 
+QuantSpec spec_of_mxfp8(const Checkpoint& checkpoint, const json::Value& args) {
+  const json::Value* group_size = args.find("group_size");
+  if (group_size && group_size->as_int() && *group_size->as_int() == 32) return parse_spec("mxfp8");
+  throw Error({.code = ErrorCode::Unsupported,
+               .message = "quantization config: 8-bit floats in groups of an encoding that is not read",
+               .file = checkpoint.path().string(),
+               .expected = "group_size 32 (MXFP8)",
+               .found = text_of(group_size)});
+}
+
 ActivationSpec activation_of(const json::Value& args, bool is_float) {
   ActivationSpec activation{.element = is_float ? "fp8_e4m3" : "int8"};
   if (!is_float && bool_member(args, "symmetric") == false) activation.mapping = Mapping::Asymmetric;
@@ -76,6 +86,7 @@ QuantSpec spec_of(const Checkpoint& checkpoint, const json::Value& group) {
   const std::int64_t count = bits && bits->as_int() ? *bits->as_int() : 0;
   const bool is_float = type && type->as_string() && *type->as_string() == "float";
   if (is_float && count == 4) return spec_of_fp4(checkpoint, *args);
+  if (is_float && count == 8 && string_member(*args, "strategy") == "group") return spec_of_mxfp8(checkpoint, *args);
   if (count < 2 || count > 8 || (is_float && count != 8)) {
     throw Error({.code = ErrorCode::Unsupported,
                  .message = "quantization config: weights of an encoding that is not read",
@@ -191,7 +202,7 @@ class Finder : DialectReader {
                       .spec = scheme->spec,
                       .original = scale.dtype,
                       .form = packed ? CodeForm::Packed : CodeForm::Bytes};
-    if (is_fp4(scheme->spec)) return fp4_weight(claim);
+    if (has_small_scales(scheme->spec)) return weight_with_small_scales(claim);
     if (packed) claim.shape = read_shape(name);
     if (claim.shape.size() == 3 && scale.shape.size() == 3) claim.leading_dims = 2;
     apply_notes(claim);
@@ -222,11 +233,13 @@ class Finder : DialectReader {
     if (const auto zero_point = find(module + ".input_zero_point")) weight.parts.push_back({"", *zero_point});
   }
 
-  LogicalTensor fp4_weight(WeightClaim& claim) {
-    if (claim.shape.size() != 2 || claim.form != CodeForm::Packed || claim.shape[1] > (std::int64_t{1} << 40)) {
-      corrupt(claim.name, "bad shape of packed 4-bit floats", "[out, in / 2]", to_string(claim.shape));
+  LogicalTensor weight_with_small_scales(WeightClaim& claim) {
+    const bool packed = is_fp4(claim.spec), stored_packed = claim.form == CodeForm::Packed;
+    if (claim.shape.size() != 2 || packed != stored_packed || claim.shape[1] > (std::int64_t{1} << 40)) {
+      corrupt(claim.name, packed ? "bad shape of packed 4-bit floats" : "bad shape of 8-bit floats",
+              packed ? "[out, in / 2]" : "[out, in]", to_string(claim.shape));
     }
-    claim.shape[1] *= 2;
+    if (packed) claim.shape[1] *= 2;
     claim.original = DType::BFloat16;
     const std::optional<DType> scale_dtype = claim.spec.scale_dtype;
     const std::string codec = claim.spec.codec;

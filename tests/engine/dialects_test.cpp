@@ -27,6 +27,7 @@ constexpr Case kCases[] = {
     {"compressed_tensors", "int4:g32:asym"},
     {"compressed_tensors", "nvfp4"},
     {"compressed_tensors", "mxfp4"},
+    {"compressed_tensors", "mxfp8"},
     {"compressed_tensors", "fp8_e4m3:b128x128"},
     {"gptq", "int4:g32"},
     {"gptq", "int4:g64:signed"},

@@ -177,5 +177,5 @@ for quant_type in ("nf4", "fp4"):
     check_double_quantization(quantized(f"bnb-for-{quant_type}", "--for", f"bitsandbytes:{quant_type}-dq"), quant_type)
 check_bitsandbytes_int8(quantized("bnb-int8", "--scheme", "int8", "--dialect", "bitsandbytes"))
 check_nested()
-for scheme in ("int4:g32", "int4:g32:signed", "nvfp4", "mxfp4", "fp8_e4m3:b128x128"):
+for scheme in ("int4:g32", "int4:g32:signed", "nvfp4", "mxfp4", "mxfp8", "fp8_e4m3:b128x128"):
     check_logits(f"compressed-tensors {scheme}", quantized(f"ct-{scheme}", "--scheme", scheme))

@@ -183,7 +183,7 @@ TEST_CASE("an encoding that no layout of files holds is refused before anything 
   CHECK(outcome.exit_code == 2);
   CHECK(is_one_error_line(outcome.err));
   for (const char* part :
-       {"conv", "nf4:channel", "an integer, fp8, nvfp4 or mxfp4:g32 encoding", "--dialect bitsandbytes"}) {
+       {"conv", "nf4:channel", "an integer, fp8, nvfp4, mxfp4:g32 or mxfp8 encoding", "--dialect bitsandbytes"}) {
     CAPTURE(part);
     CHECK(contains(outcome.err, part));
   }
