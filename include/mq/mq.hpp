@@ -31,6 +31,7 @@
 #include "mq/quantized_linear.hpp"
 #include "mq/recipe.hpp"
 #include "mq/search.hpp"
+#include "mq/selftest.hpp"
 #include "mq/source.hpp"
 #include "mq/tensor.hpp"
 #include "mq/validate.hpp"
