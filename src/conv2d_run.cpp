@@ -175,9 +175,14 @@ void Conv2dRun::store(const Task& task, std::int64_t first, std::int64_t count, 
   const std::int64_t outputs = weights_.out_per_group();
   const std::int64_t at = (task.image * weights_.out + task.group * outputs) * positions() + first;
   const auto n = static_cast<std::size_t>(count * outputs);
+  // A few positions at a time, whose results stay in the first cache while all channels pass.
   const auto transpose = [&](const auto* from, auto* to) {
-    for (std::int64_t c = 0; c < outputs; ++c) {
-      for (std::int64_t p = 0; p < count; ++p) to[c * positions() + p] = from[p * outputs + c];
+    constexpr std::int64_t kTogether = 32;
+    for (std::int64_t begin = 0; begin < count; begin += kTogether) {
+      const std::int64_t end = std::min(count, begin + kTogether);
+      for (std::int64_t c = 0; c < outputs; ++c) {
+        for (std::int64_t p = begin; p < end; ++p) to[c * positions() + p] = from[p * outputs + c];
+      }
     }
   };
   if (const auto* floats = std::get_if<std::span<float>>(&y)) {
@@ -190,41 +195,56 @@ void Conv2dRun::store(const Task& task, std::int64_t first, std::int64_t count, 
 }
 
 void Conv2dRun::sum_row(const Images& images, const Task& task, std::int64_t channel, std::int64_t row,
-                        std::int32_t* sums) const {
-  std::fill_n(sums, output_.width, 0);
-  const std::int32_t zero = static_cast<std::int32_t>(images.params[task.image].zero_point);
-  const std::int64_t taps = weights_.kernel_height * weights_.kernel_width;
+                        const WorkerMemory& worker) const {
+  const PixelGrid pixels = grid();
+  const std::int64_t taps = weights_.kernel_height * weights_.kernel_width, plane = input_.height * input_.width;
+  std::fill_n(worker.sums, output_.width, 0);
+  std::fill_n(worker.results, output_.width, 0.0f);
   for (std::int64_t c = 0; c < weights_.in_per_group; ++c) {
-    const std::byte* const plane = images.bytes + planes_at(task) + c * input_.height * input_.width;
+    const std::int64_t at = planes_at(task) + c * plane;
     const std::int16_t* const weights = weights_.direct.codes.data() + channel * weights_.k() + c * taps;
+    if (images.dtype == DType::Float32) {
+      add_pixels(pixels, reinterpret_cast<const float*>(images.bytes) + at, weights, row, worker.results);
+      continue;
+    }
+    const auto zero = static_cast<std::int32_t>(images.params[task.image].zero_point);
     if (images.dtype == DType::UInt8) {
-      add_pixels(grid(), reinterpret_cast<const std::uint8_t*>(plane), zero + 128, weights, row, sums);
+      const auto* const codes = reinterpret_cast<const std::uint8_t*>(images.bytes) + at;
+      add_pixels(pixels, codes, zero + 128, weights, row, worker.sums);
     } else {
-      add_pixels(grid(), reinterpret_cast<const std::int8_t*>(plane), zero, weights, row, sums);
+      add_pixels(pixels, reinterpret_cast<const std::int8_t*>(images.bytes) + at, zero, weights, row, worker.sums);
     }
   }
+  if (images.dtype == DType::Float32) return;
+  for (std::int64_t p = 0; p < output_.width; ++p) worker.results[p] = static_cast<float>(worker.sums[p]);
 }
 
 void Conv2dRun::sum_directly(const Images& images, const Task& task, const ModuleOutput& y,
                              const WorkerMemory& worker) const {
   const auto width = static_cast<std::size_t>(output_.width);
-  const float x_scale = images.params[task.image].scale;
+  const bool is_float = images.dtype == DType::Float32;
+  const float x_scale = is_float ? 1.0f : images.params[task.image].scale;
   for (std::int64_t i = 0; i < weights_.out_per_group(); ++i) {
     const std::int64_t channel = task.group * weights_.out_per_group() + i;
     const float scale = weights_.direct.scales[static_cast<std::size_t>(channel)];
+    const float bias = options_.bias.empty() ? 0.0f : options_.bias[static_cast<std::size_t>(channel)];
     for (std::int64_t row = 0; row < output_.height; ++row) {
-      sum_row(images, task, channel, row, worker.sums);
-      for (std::size_t p = 0; p < width; ++p) {
-        // The steps of mq/matmul.hpp, so that both ways give the same bits.
-        worker.results[p] = std::fma(static_cast<float>(worker.sums[p]), scale, 0.0f) * x_scale;
-        if (!options_.bias.empty()) worker.results[p] += options_.bias[static_cast<std::size_t>(channel)];
+      sum_row(images, task, channel, row, worker);
+      float* const results = worker.results;
+      // The steps of mq/matmul.hpp, so that both ways give the same bits.
+      if (is_float) {
+        for (std::size_t p = 0; p < width; ++p) results[p] = std::fma(results[p], scale, 0.0f);
+      } else {
+        // Products of integers with a scale do not vanish: what remains of adding 0 is its sign.
+        for (std::size_t p = 0; p < width; ++p) results[p] = (results[p] * scale + 0.0f) * x_scale;
       }
+      if (!options_.bias.empty()) std::for_each_n(results, width, [&](float& v) { v += bias; });
       const std::int64_t at = ((task.image * weights_.out + channel) * output_.height + row) * output_.width;
       if (const auto* floats = std::get_if<std::span<float>>(&y)) {
-        stage_.finish(worker.results, width);
-        std::copy_n(worker.results, width, floats->data() + at);
+        stage_.finish(results, width);
+        std::copy_n(results, width, floats->data() + at);
       } else {
-        stage_.finish(worker.results, width, std::get<std::span<std::uint8_t>>(y).data() + at);
+        stage_.finish(results, width, std::get<std::span<std::uint8_t>>(y).data() + at);
       }
     }
   }

@@ -61,8 +61,9 @@ class Conv2dRun {
   void store(const Task& task, std::int64_t first, std::int64_t count, const ModuleOutput& y,
              const WorkerMemory& worker) const;
   void sum_directly(const Images& images, const Task& task, const ModuleOutput& y, const WorkerMemory& worker) const;
+  // results: a row of one output channel, before its scale and bias.
   void sum_row(const Images& images, const Task& task, std::int64_t channel, std::int64_t row,
-               std::int32_t* sums) const;
+               const WorkerMemory& worker) const;
 
   PixelGrid grid() const;
   std::int64_t positions() const { return output_.height * output_.width; }

@@ -86,13 +86,13 @@ DirectWeights direct_weights(const QuantizedTensor& weights, const BlockLayout& 
 
 }  // namespace
 
-Conv2dWeights prepare_conv2d(const QuantizedTensor& weights, std::int64_t groups, bool quantizes_inputs) {
+Conv2dWeights prepare_conv2d(const QuantizedTensor& weights, std::int64_t groups) {
   require_shape(weights, groups);
   const Shape& shape = weights.shape();
   Conv2dWeights prepared = {
       .out = shape[0], .in_per_group = shape[1], .kernel_height = shape[2], .kernel_width = shape[3], .groups = groups};
   const BlockLayout layout = QuantizedRows(weights).layout();
-  if (quantizes_inputs && sums_directly(weights, layout, groups)) {
+  if (sums_directly(weights, layout, groups)) {
     prepared.direct = direct_weights(weights, layout);
     return prepared;
   }

@@ -32,6 +32,6 @@ struct Conv2dWeights {
 
 // Throws: Usage for a shape that is not [out, in / groups, height, width] without zeros, groups that do not divide the
 // outputs, and, for several groups, an encoding whose outputs cannot be told apart.
-Conv2dWeights prepare_conv2d(const QuantizedTensor& weights, std::int64_t groups, bool quantizes_inputs);
+Conv2dWeights prepare_conv2d(const QuantizedTensor& weights, std::int64_t groups);
 
 }  // namespace mq::detail

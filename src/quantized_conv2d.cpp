@@ -59,9 +59,7 @@ QuantizedConv2d::QuantizedConv2d(const QuantizedTensor& weights, const Conv2dGeo
   require_geometry(geometry);
   const std::int64_t out = weights.shape().empty() ? 0 : weights.shape()[0];
   options_ = detail::checked_options(std::move(options), &weights.spec(), out, kModule);
-  const auto quantizer = detail::input_quantizer(activations());
-  weights_ = std::make_shared<const detail::Conv2dWeights>(
-      detail::prepare_conv2d(weights, geometry.groups, quantizer && quantizer->is_integer()));
+  weights_ = std::make_shared<const detail::Conv2dWeights>(detail::prepare_conv2d(weights, geometry.groups));
 }
 
 QuantizedConv2d::QuantizedConv2d(TensorView weights, const QuantSpec& spec, const Conv2dGeometry& geometry,

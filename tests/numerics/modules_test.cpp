@@ -160,7 +160,9 @@ std::vector<float> forward(const QuantizedConv2d& conv, ModuleInput x, const Ima
 TEST_CASE("Conv2d: float activations are sums in the order of the weights") {
   std::vector<Case> all = cases();
   all.push_back({"nf4:g16", {6, 8, 2, 2}, {{1, 1}, {1, 1}, {1, 1}, 3}, {2, 24, 5, 6}});
-  all.push_back({"fp16", {6, 8, 2, 3}, {{2, 1}, {0, 1}}, {2, 8, 5, 6}});
+  all.push_back({"fp16", {6, 8, 2, 3}, {{2, 1}, {0, 1}, {1, 1}, 2}, {2, 16, 5, 6}});
+  all.push_back({"q8_0", {6, 8, 2, 2}, {{1, 1}, {1, 1}, {1, 1}, 2}, {1, 16, 5, 6}});
+  all.push_back({"nf4:g32", {4, 32, 1, 1}, {{3, 1}}, {1, 32, 5, 6}});
   for (const Case& c : all) {
     CAPTURE(c.spec);
     const Expected expected(c);
