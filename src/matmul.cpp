@@ -3,18 +3,11 @@
 #include <algorithm>
 #include <string>
 
-#include "kernels/dispatch.hpp"
-#include "src/active_table.hpp"
 #include "src/float_rows.hpp"
-#include "src/matmul_run.hpp"
+#include "src/matmul_product.hpp"
 
 namespace mq {
 namespace {
-
-const kernels::MatmulTable& active_matmul_table() {
-  active_table();
-  return *kernels::active_matmul_kernels();
-}
 
 [[noreturn]] void wrong_size(std::string what, std::int64_t expected, std::int64_t found) {
   throw Error({.code = ErrorCode::Usage,
@@ -64,7 +57,6 @@ std::span<std::byte> MatmulWorkspace::reserve(std::size_t size_bytes) {
 }
 
 void matmul(TensorView activations, const PackedWeights& weights, std::span<float> y, const MatmulOptions& options) {
-  const kernels::MatmulTable& table = active_matmul_table();
   const detail::ActivationRows x = rows_of(activations, weights);
   require_sizes(x.rows, weights, y, options.bias);
   std::optional<detail::ActivationQuantizer> quantizer;
@@ -72,20 +64,17 @@ void matmul(TensorView activations, const PackedWeights& weights, std::span<floa
   if (y.empty()) return;
   if (x.k == 0) return fill_with_bias(y, options.bias);
 
-  const detail::PackedImage& image = weights.image();
-  std::optional<QuantizedRows> kept;
-  if (image.kept) kept.emplace(*image.kept);
   detail::ActivationReader reader(x, quantizer ? &*quantizer : nullptr);
   Executor& executor = options.executor != nullptr ? *options.executor : serial_executor();
-  detail::MatmulRun run(table, image, kept ? &*kept : nullptr, reader, options.bias, x.rows, executor.concurrency());
+  detail::MatmulProduct product(weights, reader, options.bias, x.rows, executor);
 
   MatmulWorkspace own;
   MatmulWorkspace& workspace = options.workspace != nullptr ? *options.workspace : own;
-  const std::span<std::byte> memory = workspace.reserve(run.workspace_bytes(x.rows));
-  if (quantizer && !quantizer->per_token()) reader.share_params(reinterpret_cast<float*>(memory.data()));
-  for (std::int64_t first = 0; first < x.rows; first += detail::MatmulRun::kBandRows) {
-    const std::int64_t rows = std::min(detail::MatmulRun::kBandRows, x.rows - first);
-    run.run_band(first, rows, memory, y.data() + first * weights.n(), executor);
+  const std::span<std::byte> memory = workspace.reserve(product.workspace_bytes());
+  reader.share_params(reinterpret_cast<float*>(memory.data()));
+  for (std::int64_t first = 0; first < x.rows; first += detail::MatmulProduct::kBandRows) {
+    const std::int64_t rows = std::min(detail::MatmulProduct::kBandRows, x.rows - first);
+    product.run_band(first, rows, memory, y.data() + first * weights.n());
   }
 }
 
@@ -99,7 +88,7 @@ Tensor matmul(TensorView activations, const QuantizedTensor& weights, const Matm
 }
 
 std::string_view active_matmul_isa() {
-  return active_matmul_table().name;
+  return detail::active_matmul_table().name;
 }
 
 }  // namespace mq

@@ -26,24 +26,6 @@ PackedSizes sizes_of_floats(const PackedHeader& header) {
 
 }  // namespace
 
-// Cuts memory into arrays that begin on cache lines; without any it adds up what they take.
-class MatmulRun::Carver {
- public:
-  explicit Carver(std::byte* begin = nullptr) : begin_(begin) {}
-
-  template <class T>
-  T* take(std::size_t count) {
-    std::byte* const at = begin_ != nullptr ? begin_ + used_ : nullptr;
-    used_ += (count * sizeof(T) + kLine - 1) / kLine * kLine;
-    return reinterpret_cast<T*>(at);
-  }
-  std::size_t used() const { return used_; }
-
- private:
-  std::byte* begin_;
-  std::size_t used_ = 0;
-};
-
 // Packed activations. Rows are spread evenly over as few tiles as there must be.
 struct MatmulRun::Band {
   std::int64_t first = 0;  // row of the activations
@@ -178,18 +160,19 @@ void MatmulRun::pack_tile(const Band& band, std::size_t tile, const Worker& work
   const ActivationQuantizer* quantizer = activations_.quantizer();
   for (std::size_t r = 0; r < count; ++r) {
     const std::int64_t index = band.first + static_cast<std::int64_t>(begin + r);
-    const float* x = activations_.row(index, quantizer == nullptr ? worker.rows + r * k : worker.row);
-    if (quantizer == nullptr) {
-      if (x != worker.rows + r * k) std::copy_n(x, k, worker.rows + r * k);
-      continue;
-    }
-    const ActivationQuantizer::Params params = activations_.params_of(index, x);
     if (integers_) {
-      quantizer->quantize(x, k, params, worker.codes + r * k);
+      const ActivationQuantizer::Params params = activations_.codes(index, worker.row, worker.codes + r * k);
       band.x_scale[begin + r] = params.scale;
       band.x_zero[begin + r] = static_cast<std::int32_t>(params.zero_point);
+      continue;
+    }
+    float* const out = worker.rows + r * k;
+    if (quantizer == nullptr) {
+      const float* x = activations_.row(index, out);
+      if (x != out) std::copy_n(x, k, out);
     } else {
-      quantizer->round_trip(x, k, params, reinterpret_cast<std::uint8_t*>(worker.codes), worker.rows + r * k);
+      const float* x = activations_.row(index, worker.row);
+      quantizer->round_trip(x, k, activations_.params_of(index, x), reinterpret_cast<std::uint8_t*>(worker.codes), out);
     }
   }
   const std::size_t padded = sizes_.octets * kOctet;

@@ -7,6 +7,7 @@
 
 #include "kernels/matmul_table.hpp"
 #include "mq/executor.hpp"
+#include "src/carver.hpp"
 #include "src/matmul_activations.hpp"
 #include "src/packed_weights.hpp"
 #include "src/quantized_rows.hpp"
@@ -29,7 +30,6 @@ class MatmulRun {
  private:
   struct Band;
   struct Worker;
-  class Carver;
   // A group of panels and the tiles that it is multiplied with.
   struct Piece {
     std::size_t group, first_tile, tiles;

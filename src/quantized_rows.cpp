@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "mq/inline_vector.hpp"
+
 namespace mq {
 namespace {
 
@@ -32,14 +34,14 @@ QuantizedRows::QuantizedRows(const QuantizedTensor& tensor) : codec_(codec_of(te
 }
 
 void QuantizedRows::decode(std::int64_t first, std::int64_t count, float* y) const {
-  std::vector<std::span<const std::byte>> parts = parts_;
+  InlineVector<std::span<const std::byte>, 8> parts{std::span(parts_)};  // rows may be many and short
   for (std::size_t i = 0; i < parts.size(); ++i) {
     // The codes of a tile are its own; of other parts those that are tiled have its rows.
     if (i != 0 && !infos_[i].tiled) continue;
     const auto bytes = static_cast<std::size_t>(infos_[i].row_bytes);
     parts[i] = parts[i].subspan(static_cast<std::size_t>(first) * bytes, static_cast<std::size_t>(count) * bytes);
   }
-  codec_.decode(request_, {first, count, 0, request_.layout.matrix.cols}, parts, y);
+  codec_.decode(request_, {first, count, 0, request_.layout.matrix.cols}, {parts.data(), parts.size()}, y);
 }
 
 }  // namespace mq

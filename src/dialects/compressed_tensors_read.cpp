@@ -100,8 +100,10 @@ QuantSpec spec_of(const Checkpoint& checkpoint, const json::Value& group) {
   spec.bits = static_cast<int>(count);
   spec.granularity = granularity_of(checkpoint, *args);
   spec.mapping = symmetric && symmetric->as_bool() && !*symmetric->as_bool() ? Mapping::Asymmetric : Mapping::Symmetric;
-  // Files do not say how a scale was found; Full is the library's own formula and covers every code.
-  spec.range = is_float ? RangeKind::Narrow : RangeKind::Full;
+  // Files do not say how a scale was found; Full is the library's own formula and covers every code. Asymmetric
+  // mappings have one formula.
+  const bool has_formula = !is_float && spec.mapping == Mapping::Symmetric;
+  spec.range = has_formula ? RangeKind::Full : RangeKind::Narrow;
   if (const json::Value* activations = group.find("input_activations"); activations && !activations->is_null()) {
     spec.activation = activation_of(*activations, is_float);
   }

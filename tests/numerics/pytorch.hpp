@@ -13,7 +13,8 @@ namespace mq::test {
 
 class PyTorchCases {
  public:
-  // name: "numerics" (PyTorch 2.11) or "rounding" (2.14: ties and values where x*(1/s) and x/s round differently).
+  // name: "numerics" (PyTorch 2.11), "rounding" (2.14: ties and values where x*(1/s) and x/s round differently) or
+  // "modules" (2.14: quantized modules with oneDNN).
   explicit PyTorchCases(std::string_view name);
 
   // The cases of a kind.

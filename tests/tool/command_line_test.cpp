@@ -30,8 +30,8 @@ TEST_CASE("--version and --help print to stdout and succeed") {
   const Outcome version = run_tool({"--version"});
   CHECK(version.exit_code == 0);
   CHECK(version.out == std::string("mq-convert ") + kVersion + "\n");
-  for (const char* verb :
-       {"quantize", "dequantize", "convert", "batch", "info", "compare", "validate", "audit", "recipe", "schemes"}) {
+  for (const char* verb : {"quantize", "dequantize", "convert", "batch", "info", "compare", "validate", "audit",
+                           "recipe", "schemes", "selftest"}) {
     CAPTURE(verb);
     CHECK(contains(run_tool({"--help"}).out, std::string("  ") + verb));
     const Outcome help = run_tool({verb, "--help"});

@@ -25,7 +25,8 @@ TEST_CASE("--json prints one object with a schema version for every command") {
                                                     {"info", q, "--tensor", "fc1.weight"},
                                                     {"compare", kCnn, q},
                                                     {"validate", q},
-                                                    {"schemes"}}) {
+                                                    {"schemes"},
+                                                    {"selftest"}}) {
     std::vector<std::string> line = arguments;
     line.emplace_back("--json");
     CAPTURE(arguments[0]);

@@ -28,6 +28,13 @@ constexpr const char* kAuditFooter =
     "dangerous; 4: something is; 6: the file cannot be read, or is damaged so that others may see more in it.\n\n"
     "Examples:\n  mq-convert audit model.pt\n  mq-convert audit downloaded-folder/ --json";
 
+constexpr const char* kSelftestFooter =
+    "Every kernel of every instruction set that this processor has must give the bits of the reference, on inputs "
+    "that\n"
+    "are the same everywhere. Memory bandwidth is measured over 128 MiB for some tenths of a second.\n"
+    "Exit code 4 if a kernel gives other bits: do not use this machine or this build.\n\n"
+    "Example:\n  mq-convert selftest --json";
+
 struct VerbInfo {
   Verb verb;
   std::string_view name;
@@ -44,6 +51,8 @@ constexpr std::array kVerbs = {
     VerbInfo{Verb::Audit, "audit", "List what a file would run if Python loaded it. Nothing of it is run."},
     VerbInfo{Verb::Recipe, "recipe", "Print the recipe that options and files add up to, every default spelled out."},
     VerbInfo{Verb::Schemes, "schemes", "List the encodings, with bits per weight and who loads them."},
+    VerbInfo{Verb::Selftest, "selftest",
+             "Check the kernels of this machine against the reference, and measure memory."},
 };
 
 CLI::Option* configure(CLI::Option* option, const char* group, const char* value) {
@@ -58,7 +67,9 @@ void add_general(CLI::App& app, Options& options) {
     add_flag(app, kGeneral, "--verbose", "every name and call, however many there are", options.verbose);
     return;
   }
-  add_flag(app, kGeneral, "--verbose", "one line for every tensor, however many there are", options.verbose);
+  if (options.verb != Verb::Selftest) {
+    add_flag(app, kGeneral, "--verbose", "one line for every tensor, however many there are", options.verbose);
+  }
   add_value(app, kGeneral, "--threads", "N", "threads to use (default: the processors this process may use)",
             [&](const std::string& text) {
               options.threads = static_cast<int>(parse_integer("--threads", text, 1, kMaxThreads));
@@ -112,6 +123,8 @@ void add_reading(CLI::App& app, Options& options) {
   } else if (options.verb == Verb::Audit) {
     add_path(app, "FILE", "what to look through: a checkpoint, any other pickle, or a folder with everything in it",
              options.in);
+  } else if (options.verb == Verb::Selftest) {
+    app.footer(kSelftestFooter);
   } else if (options.verb != Verb::Schemes) {
     add_path(app, "FILE", kCheckpointHelp, options.in);
   }
@@ -261,7 +274,7 @@ Options parse_args(int argc, const char* const* argv) {
     } else {
       add_reading(*command, options);
     }
-    if (options.verb != Verb::Schemes) add_input_options(*command, options);
+    if (options.verb < Verb::Schemes) add_input_options(*command, options);
     add_general(*command, options);
   }
   const std::string hint =

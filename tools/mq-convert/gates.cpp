@@ -78,4 +78,15 @@ std::optional<Error> failure_of(const AuditReport& report) {
                 .hint = dangerous ? "do not load it in Python; nothing was executed here" : ""});
 }
 
+std::optional<Error> failure_of(const SelftestReport& report) {
+  const auto differs = [](const SelftestIsa& isa) { return isa.differences != 0; };
+  const auto first = std::find_if(report.isas.begin(), report.isas.end(), differs);
+  if (first == report.isas.end()) return std::nullopt;
+  return Error({.code = ErrorCode::Mismatch,
+                .message = "kernels of " + first->name + " do not give the bits of the reference",
+                .expected = "no difference in " + human_count(first->kernel_checks + first->product_checks) + " checks",
+                .found = human_count(first->differences) + ", the first: " + first->failures.front(),
+                .hint = "MQ_FORCE_ISA=reference runs without them"});
+}
+
 }  // namespace mq::tool

@@ -1,4 +1,4 @@
-// What compare, validate and audit hold against a checkpoint.
+// What compare, validate and audit hold against a checkpoint, and selftest against a machine.
 #pragma once
 
 #include <optional>
@@ -8,6 +8,7 @@
 #include "mq/audit.hpp"
 #include "mq/compare.hpp"
 #include "mq/error.hpp"
+#include "mq/selftest.hpp"
 #include "mq/validate.hpp"
 #include "tools/mq-convert/options.hpp"
 
@@ -25,5 +26,8 @@ std::optional<Error> failure_of(const Validation& validation, const Options& opt
 
 // Why an audited file cannot be trusted: what is dangerous in it, or that not all of it could be followed.
 std::optional<Error> failure_of(const AuditReport& report);
+
+// What kernels gave other bits than the reference, if any did.
+std::optional<Error> failure_of(const SelftestReport& report);
 
 }  // namespace mq::tool

@@ -126,6 +126,14 @@ int run_schemes(const Options& options, Console& console) {
   return console.finish(options.verb);
 }
 
+int run_selftest(const Options& options, Console& console) {
+  Workers workers(options.threads);
+  const SelftestReport report = selftest(workers.executor);
+  console.show("selftest", report);
+  const std::optional<Error> failure = failure_of(report);
+  return failure ? console.finish_failed(options.verb, {&*failure, 1}) : console.finish(options.verb);
+}
+
 int run_limits(const Options& options, Console& console) {
   console.show("limits", all_limits());
   return console.finish(options.verb);
@@ -151,6 +159,8 @@ int run(const Options& options, Console& console) {
       return run_recipe(options, console);
     case Verb::Schemes:
       return run_schemes(options, console);
+    case Verb::Selftest:
+      return run_selftest(options, console);
     case Verb::Limits:
       break;
   }

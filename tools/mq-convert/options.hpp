@@ -12,7 +12,20 @@
 
 namespace mq::tool {
 
-enum class Verb { Quantize, Dequantize, Convert, Batch, Info, Compare, Validate, Audit, Recipe, Schemes, Limits };
+enum class Verb {
+  Quantize,
+  Dequantize,
+  Convert,
+  Batch,
+  Info,
+  Compare,
+  Validate,
+  Audit,
+  Recipe,
+  Schemes,
+  Selftest,
+  Limits
+};
 
 struct Options {
   Verb verb = Verb::Info;

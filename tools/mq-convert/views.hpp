@@ -14,6 +14,7 @@
 #include "mq/convert.hpp"
 #include "mq/destination.hpp"
 #include "mq/plan.hpp"
+#include "mq/selftest.hpp"
 #include "mq/source.hpp"
 #include "mq/validate.hpp"
 #include "src/json.hpp"
@@ -119,6 +120,9 @@ json::Value to_json(const Presets& presets);
 
 std::string to_text(const std::vector<SchemeRow>& schemes, const Style& style);
 json::Value to_json(const std::vector<SchemeRow>& schemes);
+
+std::string to_text(const SelftestReport& report, const Style& style);
+json::Value to_json(const SelftestReport& report);
 
 std::string to_text(std::span<const LimitInfo> limits, const Style& style);
 json::Value to_json(std::span<const LimitInfo> limits);
