@@ -25,6 +25,9 @@ struct Scratch {
   std::span<const std::byte> stored;
 };
 
+// Whether its groups go on from one row to the next: those of the flattened weight, of which the last may be short.
+bool groups_cross_rows(const LogicalTensor& tensor);
+
 class MatrixReader {
  public:
   // transposed: the matrix is the transpose of the tensor's (a [in, out] original seen as [out, in]).
@@ -46,12 +49,12 @@ class MatrixReader {
   const float* values(std::span<const std::byte> stored, Scratch& scratch) const;
 
   // The parts of a quantized tensor, whole, codes one per byte.
-  // Throws: Unsupported if its groups are not runs of columns.
+  // Throws: Unsupported if its groups are not runs of columns of a row.
   QuantizedTensor load() const;
 
   // Of a quantized tensor: the parts of a tile as its encoding has them, in their order, codes in the form asked for;
   // parts that are not tiled whole. Valid until the scratch is used again.
-  // Throws: Unsupported if its groups are not runs of columns.
+  // Throws: Unsupported if its groups are not runs of columns of a row.
   std::vector<std::span<std::byte>> read_parts(const Tile& tile, CodeForm form, Scratch& scratch) const;
 
  private:
@@ -64,6 +67,7 @@ class MatrixReader {
   };
 
   Shape stored_shape() const;
+  Shape encoded_shape() const;
   void open_quantized();
   void read_column_groups(std::size_t tensor);
   void require_common_zero_point(const StoredPart& part) const;
@@ -73,6 +77,8 @@ class MatrixReader {
   void read_quantized(const Tile& tile, float* out, Scratch& scratch) const;
   void decode(const Tile& tile, float* out, Scratch& scratch) const;
   void decode_reordered(const Tile& tile, float* out, Scratch& scratch) const;
+  void decode_flat(const Tile& tile, float* out, Scratch& scratch) const;
+  void decode_run(std::int64_t first, std::int64_t count, float* out, Scratch& scratch) const;
   std::vector<std::span<std::byte>> read_tile(const Tile& tile, Scratch& scratch) const;
   ByteRect part_rect(const Part& part, const Tile& tile) const;
   void read_part(const Part& part, const ByteRect& rect, std::span<std::byte> out) const;
@@ -88,6 +94,7 @@ class MatrixReader {
   RowOrder row_order_;  // of the stored rows
   MatrixShape stored_;  // as the bytes lie in the file
   MatrixShape shape_;   // as seen
+  bool flat_ = false;   // groups_cross_rows(): what is encoded has a group to a row
   CodecRequest codec_;
   std::vector<Part> parts_;
   std::vector<std::int32_t> column_order_;  // column_groups: the columns in the order of their groups; else empty

@@ -23,6 +23,7 @@ const char* choose_effort(Step& step, const LogicalTensor& tensor, const Dialect
   }
   step.effort = recipe.effort;
   if (recipe.objective != Objective::Importance) return nullptr;
+  if (!request.weight_shape.empty()) return ", without importance: its groups are of no columns";
   auto found = analysis.importance.find(step.id.str());
   // Statistics of llama.cpp have its names, and none of embedding and head, which its mixes encode too.
   if (found == analysis.importance.end()) found = analysis.importance.find(step.output_name.str());

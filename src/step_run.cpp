@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "src/plan_steps.hpp"
+
 namespace mq {
 
 StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& step, CheckpointWriter& writer,
@@ -15,6 +17,7 @@ StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& ste
       digest_kind_(plan.recipe.sha256 ? DigestKind::Sha256 : DigestKind::Xxh3) {
   // A tensor that is not encoded can be seen as any matrix: as the one that the step encodes.
   if (!tensor_.spec) tensor_.leading_dims = step.leading_dims;
+  if (flattens(step, plan.source)) tensor_.info.shape = encoded_shape(step, plan.source);
   if (step.action != Step::Action::Drop) {
     StepTiling tiling = tile_step(plan, step);
     grid_ = tiling.grid;

@@ -25,6 +25,8 @@ struct DialectRequest {
   DType original = DType::Float32;        // type of the weights before
   std::optional<Range> input_range = {};  // of the activations, where they are static
   bool reading = false;                   // asked about what another writer may have made, which can be more
+  // Of the weight, where `shape` is that of its groups (Dialect::groups_cross_rows); else empty.
+  Shape weight_shape = {};
 };
 
 // One stored tensor of an encoded logical tensor.
@@ -67,6 +69,10 @@ struct Dialect {
   std::span<const std::string_view> candidates = {};
   // Whether its runtimes join weights (src/fused_sets.hpp), which then must have one encoding.
   bool joins_sets = false;
+  // Whether groups go on from one row to the next where their size does not divide the rows: the weight is flattened.
+  bool groups_cross_rows = false;
+  // The sizes of groups that a message about one that does not fit looks among: powers of two.
+  std::int64_t least_group = 8, most_group = 256;
 };
 
 std::span<const Dialect* const> all_dialects() noexcept;

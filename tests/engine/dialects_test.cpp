@@ -349,7 +349,7 @@ TEST_CASE("bitsandbytes: the first code of a byte is in the high half; scales ma
   const auto error = [&](const std::string& state) { return message_of([&] { describe(file(false, state)); }); };
   CHECK(contains(error(R"({"quant_type":"nf4","blocksize":64,"shape":[4,64]})"), "m.weight"));
   CHECK(contains(error(R"({"quant_type":"nf4","blocksize":48,"shape":[2,64]})"), "blocks"));
-  CHECK(contains(error(R"({"quant_type":"nf4","blocksize":64,"shape":[4,32]})"), "whole blocks"));
+  CHECK(error(R"({"quant_type":"nf4","blocksize":64,"shape":[4,32]})") == "no error");
   CHECK(error(R"({"quant_type":"nf4","blocksize":64,"shape":[4611686018427387904,64]})") != "no error");
 }
 

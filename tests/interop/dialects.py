@@ -136,6 +136,27 @@ def check_logits(name, folder):
     run("dequantize", folder, folder + "-same")
     ids = torch.arange(5, 69)[None]
 
+def check_crossing(folder):
+    """Groups that go on in the next row: our codes and scales, and bitsandbytes' of a shape that whole groups do not fill."""
+    import bitsandbytes.functional as F
+    from safetensors.torch import save_file
+
+    source, ours = load(MODEL), load(folder)
+    keys = [k[: -len(".absmax")] for k in ours if k.endswith(".absmax")]
+    for key in keys:
+        packed, state = F.quantize_4bit(source[key].float(), blocksize=4096, quant_type="nf4")
+        assert torch.equal(packed, ours[key]) and torch.equal(state.absmax, ours[key + ".absmax"]), key
+    weight = source[keys[0]].float()[:67, :101].contiguous()
+    for quant_type, nested in (("nf4", False), ("nf4", True), ("fp4", False)):
+        packed, state = F.quantize_4bit(weight, blocksize=64, compress_statistics=nested, quant_type=quant_type)
+        file = os.path.join(WORK, f"short-{quant_type}-{nested}.safetensors")
+        save_file({"m.weight": packed, **{f"m.weight.{k}": v for k, v in state.as_dict(packed=True).items()}}, file)
+        run("dequantize", file, file + ".values.safetensors", "--dtype", "f32")
+        with safe_open(file + ".values.safetensors", "pt") as handle:
+            assert torch.equal(F.dequantize_4bit(packed, state), handle.get_tensor("m.weight")), (quant_type, nested)
+    print(f"bitsandbytes, groups across rows: {len(keys)} weights have its codes and scales, a short last group is read")
+
+
     def logits(path):
         model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16).eval()
         with torch.no_grad():
@@ -179,3 +200,8 @@ check_bitsandbytes_int8(quantized("bnb-int8", "--scheme", "int8", "--dialect", "
 check_nested()
 for scheme in ("int4:g32", "int4:g32:signed", "nvfp4", "mxfp4", "fp8_e4m3:b128x128"):
     check_logits(f"compressed-tensors {scheme}", quantized(f"ct-{scheme}", "--scheme", scheme))
+# Groups of eight rows.
+folder = quantized("bnb-crossing", "--scheme", "nf4:g4096", "--dialect", "bitsandbytes")
+check_bitsandbytes("bitsandbytes nf4:g4096", folder)
+check_logits("bitsandbytes nf4:g4096", folder)
+check_crossing(folder)
