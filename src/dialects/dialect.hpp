@@ -57,6 +57,10 @@ struct Dialect {
   std::vector<std::string> (*loads_in)(const QuantSpec& spec);
   // A file beside config.json that holds the quantization config too; empty: none.
   std::string_view config_file = {};
+  // Whether it is that file alone that holds it, and config.json has none.
+  bool config_file_only = false;
+  // Entries of the weights' files that describe the tensors in them; null: none.
+  Metadata (*metadata)(const Plan& plan) = nullptr;
 
   // Finds the quantized weights of a checkpoint: one logical tensor for each, whose parts say which stored tensors it
   // takes. config is the quantization config found with the checkpoint, or null. Empty optional: not this dialect.
@@ -65,14 +69,14 @@ struct Dialect {
   std::optional<std::vector<LogicalTensor>> (*recognise)(const Checkpoint& checkpoint,
                                                          const json::Value& config) = nullptr;
 
-  // The encodings that a budget chooses among if nothing is said, as text.
-  std::span<const std::string_view> candidates = {};
-  // Whether its runtimes join weights (src/fused_sets.hpp), which then must have one encoding.
-  bool joins_sets = false;
   // Whether groups go on from one row to the next where their size does not divide the rows: the weight is flattened.
   bool groups_cross_rows = false;
   // The sizes of groups that a message about one that does not fit looks among: powers of two.
   std::int64_t least_group = 8, most_group = 256;
+  // The encodings that a budget chooses among if nothing is said, as text.
+  std::span<const std::string_view> candidates = {};
+  // Whether its runtimes join weights (src/fused_sets.hpp), which then must have one encoding.
+  bool joins_sets = false;
 };
 
 std::span<const Dialect* const> all_dialects() noexcept;

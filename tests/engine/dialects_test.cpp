@@ -52,6 +52,18 @@ constexpr Case kCases[] = {
     {"comfyui", "int8"},
     {"comfyui", "int8:tensor"},
     {"comfyui", "nvfp4"},
+    {"quanto", "int8"},
+    {"quanto", "fp8_e4m3"},
+    {"quanto", "fp8_e5m2"},
+    {"torchao", "int8"},
+    {"torchao", "int8:tensor"},
+    {"torchao", "int8:g32:full"},
+    {"torchao", "int8+int8:token:dyn"},
+    {"torchao", "fp8_e4m3"},
+    {"torchao", "fp8_e5m2:tensor"},
+    {"torchao", "int4:g32"},
+    {"torchao", "int3:channel:asym"},
+    {"torchao", "int8:g64:asym"},
 };
 
 Recipe recipe_of(const Case& c) {
