@@ -45,12 +45,18 @@ bool groups_cross_rows(const LogicalTensor& tensor) {
   return group != nullptr && matrix_shape(stored_shape_of(tensor), tensor.leading_dims).cols % group->group_size != 0;
 }
 
-MatrixReader::MatrixReader(const Checkpoint& checkpoint, const LogicalTensor& tensor, bool transposed)
-    : checkpoint_(checkpoint), tensor_(tensor), transposed_(transposed != tensor.transposed), row_order_(0, 0) {
+MatrixReader::MatrixReader(const Checkpoint& checkpoint, const LogicalTensor& tensor, bool transposed,
+                           std::int64_t columns)
+    : checkpoint_(checkpoint),
+      tensor_(tensor),
+      transposed_(transposed != tensor.transposed),
+      columns_(columns),
+      row_order_(0, 0) {
   const TensorInfo& info = tensor.info;
   stored_ = matrix_shape(stored_shape(), tensor.leading_dims);
   if (tensor.interleaved_heads != 0) row_order_ = {stored_.rows, tensor.interleaved_heads};
   shape_ = transposed_ ? MatrixShape{stored_.cols, stored_.rows} : stored_;
+  if (columns != 0) shape_ = {stored_.numel() / columns, columns};
   if (tensor.spec) {
     open_quantized();
     return;
@@ -351,7 +357,23 @@ void MatrixReader::read_stored(const Tile& tile, float* out, Scratch& scratch) c
   }
 }
 
+// Elements [first, first + count) of the flattened tensor: out of the rows that hold them.
+void MatrixReader::read_flattened(std::int64_t first, std::int64_t count, float* out, Scratch& scratch) const {
+  const std::int64_t cols = stored_.cols;
+  const Tile rows{first / cols, (first + count + cols - 1) / cols - first / cols, 0, cols};
+  scratch.rows.resize(static_cast<std::size_t>(rows.rows * cols));
+  read_stored(rows, scratch.rows.data(), scratch);
+  std::copy_n(scratch.rows.data() + (first - rows.row * cols), count, out);
+}
+
 void MatrixReader::read(const Tile& tile, float* out, Scratch& scratch) const {
+  if (columns_ != 0 && tile.cols == columns_) {
+    return read_flattened(tile.row * columns_, tile.rows * columns_, out, scratch);
+  }
+  for (std::int64_t r = 0; columns_ != 0 && r < tile.rows; ++r) {
+    read_flattened((tile.row + r) * columns_ + tile.col, tile.cols, out + r * tile.cols, scratch);
+  }
+  if (columns_ != 0) return;
   if (!transposed_) return read_stored(tile, out, scratch);
   const Tile stored{.row = tile.col, .rows = tile.cols, .col = tile.row, .cols = tile.rows};
   scratch.values.resize(static_cast<std::size_t>(tile.rows * tile.cols));

@@ -19,6 +19,7 @@ struct Scratch {
   std::vector<std::byte> raw;
   std::vector<float> values;
   std::vector<float> blocks;     // values of whole blocks, of which a tile takes a part
+  std::vector<float> rows;       // values of whole rows, of which a tile takes a part
   std::vector<std::byte> codes;  // in another form than they are stored in
   // The stored bytes of the last tile read: the values, or all parts that are stored per row, one after the other.
   // Valid until the tile's floats or this scratch are used again.
@@ -31,9 +32,11 @@ bool groups_cross_rows(const LogicalTensor& tensor);
 class MatrixReader {
  public:
   // transposed: the matrix is the transpose of the tensor's (a [in, out] original seen as [out, in]).
+  // columns: if not 0, the matrix is the flattened tensor in rows of so many, which must divide it; not transposed.
   // Reads the parts that belong to the whole tensor (scales that are not per row).
   // Throws: Usage if the tensor is not of a float type, Unsupported for blocks that are not decoded, Io, Corrupt.
-  MatrixReader(const Checkpoint& checkpoint, const LogicalTensor& tensor, bool transposed = false);
+  MatrixReader(const Checkpoint& checkpoint, const LogicalTensor& tensor, bool transposed = false,
+               std::int64_t columns = 0);
 
   MatrixShape shape() const noexcept { return shape_; }
 
@@ -42,7 +45,7 @@ class MatrixReader {
   void read(const Tile& tile, float* out, Scratch& scratch) const;
 
   // Whether a tile's values are its stored bytes, widened: neither decoded nor transposed.
-  bool is_direct() const noexcept { return !tensor_.spec && !transposed_; }
+  bool is_direct() const noexcept { return !tensor_.spec && !transposed_ && columns_ == 0; }
   // If so, the two halves of read(): the stored bytes of a tile, and the values of any part of those. Both live in the
   // scratch, or in what it was given, until the same call is made again.
   std::span<const std::byte> read_bytes(const Tile& tile, Scratch& scratch) const;
@@ -73,6 +76,7 @@ class MatrixReader {
   void require_common_zero_point(const StoredPart& part) const;
   void require_runs_of_columns() const;
   void read_stored(const Tile& tile, float* out, Scratch& scratch) const;
+  void read_flattened(std::int64_t first, std::int64_t count, float* out, Scratch& scratch) const;
   void read_plain(const Tile& tile, std::span<std::byte> out) const;
   void read_quantized(const Tile& tile, float* out, Scratch& scratch) const;
   void decode(const Tile& tile, float* out, Scratch& scratch) const;
@@ -87,6 +91,7 @@ class MatrixReader {
   const Checkpoint& checkpoint_;
   const LogicalTensor& tensor_;
   bool transposed_;
+  std::int64_t columns_;
   // Reads rows of a stored matrix: f(row in the file, first of the rows read, how many).
   template <class F>
   void for_each_stored_rows(const Tile& tile, bool whole_rows, F&& read) const;

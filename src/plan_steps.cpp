@@ -272,8 +272,9 @@ class StepMaker {
     const std::int64_t cols = group ? matrix_shape(shape, step.leading_dims).cols : shape.empty() ? 1 : shape.back();
     if (cols % size == 0) return true;
     const Dialect& dialect = dialect_of(spec, step);
-    // Only what lies as it is encoded can be cut elsewhere than at its rows.
-    const bool flat = dialect.groups_cross_rows && !input(step).spec && !step.transposes() && shape.size() == 2;
+    // Only what is read as it is encoded can be cut elsewhere than at its rows.
+    const bool turned = step.transposes() || input(step).transposed;
+    const bool flat = dialect.groups_cross_rows && !turned && shape.size() == 2;
     const std::int64_t grouped = flat ? numel(shape) : cols;
     if (flat && group && grouped % size == 0) {
       step.reason = reasons_.share(step.reason + ", flattened: " + std::to_string(size) + " does not divide " +
@@ -342,7 +343,7 @@ Shape encoded_shape(const Step& step, const Source& source) {
 bool flattens(const Step& step, const Source& source) {
   const LogicalTensor& tensor = source.tensors[step.inputs.front()];
   const auto* const group = step.spec ? std::get_if<PerGroup>(&step.spec->granularity) : nullptr;
-  if (group == nullptr || tensor.spec || step.transposes()) return false;
+  if (group == nullptr || step.repacks || step.transposes() || tensor.transposed) return false;
   return matrix_shape(tensor.info.shape, step.leading_dims).cols % group->group_size != 0;
 }
 

@@ -85,6 +85,27 @@ TEST_CASE("crossing groups: the same bytes with any number of threads, and a sou
   }
 }
 
+TEST_CASE("crossing groups: of quantized weights, those of their values") {
+  const MemoryCheckpoint c = one({64, 96});
+  const auto seven = make_thread_executor(7);
+  for (const auto& [scheme, dialect] :
+       {std::pair{"int8", "compressed_tensors"}, std::pair{"int4:g32", "gptq"}, std::pair{"int4:g32:asym", "awq"},
+        std::pair{"nf4:g32", "bitsandbytes"}, std::pair{"nf4:g2048", "bitsandbytes"}}) {
+    CAPTURE(scheme);
+    const Recipe first{.scheme = parse_spec(scheme), .min_numel = 0, .dialect = dialect};
+    const MemoryCheckpoint quantized = written(c, first).checkpoint();
+    const MemoryCheckpoint floats =
+        written(quantized, {.task = Recipe::Task::Dequantize, .dtype = DType::Float32}).checkpoint();
+    const CountingWriter made = written(quantized, recipe_of("nf4")), expected = written(floats, recipe_of("nf4"));
+    CHECK(written(quantized, recipe_of("nf4"), *seven).data() == made.data());
+    const MemoryCheckpoint a = made.checkpoint(), b = expected.checkpoint();
+    for (const char* name : {"m.fc.weight", "m.fc.weight.absmax"}) {
+      const Tensor x = a.read(a.find(name).value()), y = b.read(b.find(name).value());
+      CHECK(std::ranges::equal(x.bytes(), y.bytes()));
+    }
+  }
+}
+
 TEST_CASE("crossing groups: the last one may be short, in files of others") {
   // 3 rows of 43, all 1; two groups of 64 and one of 1, whose scales are 1, 2 and 3.
   MemoryCheckpoint c;
@@ -129,7 +150,9 @@ TEST_CASE("crossing groups: sizes that fit nothing are refused with those that b
   CHECK(contains(error(one({48, 30})), "by 64, fits: 32"));
   CHECK(contains(error(one({3, 43})), "fits: none"));
   CHECK(!contains(error(one({48, 30})), "16"));
-  // Codes of another layout come row by row.
-  const Recipe int8{.scheme = parse_spec("int8"), .min_numel = 0};
-  CHECK(contains(error(written(one({64, 96}), int8).checkpoint()), "by 64, fits: 32"));
+  // What is stored as its transpose cannot be cut across rows.
+  MemoryCheckpoint conv1d;
+  conv1d.add("h.0.mlp.c_fc.weight", DType::Float32, {96, 64}, weights(96 * 64));
+  conv1d.infos()[0].layer_type = "Conv1D";
+  CHECK(contains(error(conv1d), "by 64, fits: 32"));
 }
