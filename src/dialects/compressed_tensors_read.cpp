@@ -46,10 +46,10 @@ Granularity granularity_of(const Checkpoint& checkpoint, const json::Value& args
 }
 
 // NVFP4 has groups of 16, MXFP4 of 32.
-QuantSpec spec_of_fp4(const Checkpoint& checkpoint, const json::Value& args) {
+QuantSpec spec_of_fp4(const Checkpoint& checkpoint, const json::Value& args, bool activations) {
   const json::Value* group_size = args.find("group_size");
   const std::int64_t size = group_size && group_size->as_int() ? *group_size->as_int() : 0;
-  if (size == 16) return parse_spec("nvfp4");
+  if (size == 16) return parse_spec(activations ? "nvfp4+nvfp4" : "nvfp4");
   if (size == 32) return parse_spec("mxfp4");
   throw Error({.code = ErrorCode::Unsupported,
                .message = "quantization config: 4-bit floats of an encoding that is not read",
@@ -75,7 +75,12 @@ QuantSpec spec_of(const Checkpoint& checkpoint, const json::Value& group) {
   const json::Value* symmetric = args->find("symmetric");
   const std::int64_t count = bits && bits->as_int() ? *bits->as_int() : 0;
   const bool is_float = type && type->as_string() && *type->as_string() == "float";
-  if (is_float && count == 4) return spec_of_fp4(checkpoint, *args);
+  const json::Value* const activations = group.find("input_activations");
+  const bool has_activations = activations != nullptr && !activations->is_null();
+  if (is_float && count == 4) {
+    const bool local = has_activations && string_member(*activations, "dynamic") == "local";
+    return spec_of_fp4(checkpoint, *args, local && int_member(*activations, "num_bits") == 4);
+  }
   if (count < 2 || count > 8 || (is_float && count != 8)) {
     throw Error({.code = ErrorCode::Unsupported,
                  .message = "quantization config: weights of an encoding that is not read",
@@ -91,9 +96,7 @@ QuantSpec spec_of(const Checkpoint& checkpoint, const json::Value& group) {
   spec.mapping = symmetric && symmetric->as_bool() && !*symmetric->as_bool() ? Mapping::Asymmetric : Mapping::Symmetric;
   // Files do not say how a scale was found; Full is the library's own formula and covers every code.
   spec.range = is_float ? RangeKind::Narrow : RangeKind::Full;
-  if (const json::Value* activations = group.find("input_activations"); activations && !activations->is_null()) {
-    spec.activation = activation_of(*activations, is_float);
-  }
+  if (has_activations) spec.activation = activation_of(*activations, is_float);
   return spec;
 }
 
@@ -213,7 +216,7 @@ class Finder : DialectReader {
   // What goes with a weight for its activations.
   void add_input_parts(const std::string& module, const QuantSpec& spec, LogicalTensor& weight) const {
     if (!has_static_activation(spec)) return;
-    const TensorInfo& scale = require(module + ".input_scale");
+    const TensorInfo& scale = require(module + (is_fp4(spec) ? ".input_global_scale" : ".input_scale"));
     if (!is_scale_type(scale.dtype) || scale.numel() != 1) {
       corrupt(scale.name, "bad scale of a static activation", "one number of float32, float16 or bfloat16",
               std::string(to_string(scale.dtype)) + " " + to_string(scale.shape));
@@ -235,7 +238,9 @@ class Finder : DialectReader {
     if (claim.spec.codec != codec) {
       corrupt(claim.name, "notes of the quantization config against its groups", codec, claim.spec.codec);
     }
-    return assemble(kCompressedTensors, claim);
+    LogicalTensor weight = assemble(kCompressedTensors, claim);
+    add_input_parts(module_of(claim.name), claim.spec, weight);
+    return weight;
   }
 
   std::vector<Scheme> schemes_;
