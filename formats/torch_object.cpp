@@ -64,11 +64,24 @@ class Reader {
       default:
         break;
     }
-    throw Error({.code = ErrorCode::Unsupported,
-                 .message = "a " + std::string(to_string(call.kind)) + " is not read",
-                 .file = values_.source(),
-                 .tensor = named.name,
-                 .offset = values_.graph().offset(call.node)});
+    const bool subclass = call.kind == TensorKind::Subclass;
+    throw Error(
+        {.code = ErrorCode::Unsupported,
+         .message = "a " + std::string(to_string(call.kind)) + " is not read",
+         .file = values_.source(),
+         .tensor = named.name,
+         .offset = values_.graph().offset(call.node),
+         .found = subclass ? subclass_name(call) : "",
+         .hint = subclass ? "save the model as safetensors (save_pretrained), or what dequantize() gives" : ""});
+  }
+
+  // (class, …), as torchao's quantized tensors; empty for anything else.
+  std::string subclass_name(const TensorCall& call) const {
+    const pickle::Graph& graph = values_.graph();
+    if (graph.kind(call.arguments) != pickle::Kind::Tuple) return {};
+    const auto arguments = graph.items(call.arguments);
+    const bool named = !arguments.empty() && graph.kind(arguments[0]) == pickle::Kind::Global;
+    return named ? pickle::to_string(graph.global(arguments[0])) : "";
   }
 
   DenseTensor dense(const TensorCall& call, const std::string& name) {

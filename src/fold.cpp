@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,87 +9,11 @@
 #include <utility>
 
 #include "mq/error.hpp"
+#include "src/float_rows.hpp"
+#include "src/folded_checkpoint.hpp"
 
 namespace mq {
 namespace {
-
-// What one fold does to a channel.
-struct Channels {
-  std::vector<float> mean, rsqrt, gamma, beta;
-
-  float factor(std::size_t c) const { return gamma[c] * rsqrt[c]; }
-  float bias(std::size_t c, float before) const { return (before - mean[c]) * rsqrt[c] * gamma[c] + beta[c]; }
-};
-
-// A tensor of the folded checkpoint.
-struct Folded {
-  enum class What { Itself, Weight, Bias };
-  What what = What::Itself;
-  std::optional<std::size_t> original;  // none: a bias that the layer did not have
-  std::size_t fold = 0;
-};
-
-float load(const std::byte* at) {
-  float value = 0;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-
-class FoldedCheckpoint final : public Checkpoint {
- public:
-  FoldedCheckpoint(std::unique_ptr<Checkpoint> original, std::vector<TensorInfo> tensors, std::vector<Folded> folded,
-                   std::vector<Channels> channels, std::vector<LeftOut> left_out)
-      : original_(std::move(original)),
-        tensors_(std::move(tensors)),
-        folded_(std::move(folded)),
-        channels_(std::move(channels)),
-        left_out_(std::move(left_out)) {}
-
-  std::string_view format() const noexcept override { return original_->format(); }
-  const std::filesystem::path& path() const noexcept override { return original_->path(); }
-  std::span<const TensorInfo> tensors() const noexcept override { return tensors_; }
-  const Metadata& metadata() const noexcept override { return original_->metadata(); }
-  std::span<const Asset> assets() const noexcept override { return original_->assets(); }
-  std::span<const LeftOut> left_out() const noexcept override { return left_out_; }
-  std::vector<std::filesystem::path> files() const override { return original_->files(); }
-  void check_unchanged() const override { original_->check_unchanged(); }
-
-  using Checkpoint::read;
-  void read(std::size_t index, std::int64_t first, std::int64_t count, std::span<std::byte> out) const override {
-    if (index >= folded_.size()) throw Error(ErrorCode::Usage, "index of a tensor that is not there");
-    const Folded& folded = folded_[index];
-    if (folded.original) {
-      original_->read(*folded.original, first, count, out);
-    } else {
-      require_range(index, first, count, out.size());
-      std::ranges::fill(out, std::byte{0});
-    }
-    if (folded.what == Folded::What::Itself || count == 0) return;
-    const Channels& channels = channels_[folded.fold];
-    const bool bias = folded.what == Folded::What::Bias;
-    const std::int64_t per_channel = bias ? 1 : tensors_[index].numel() / tensors_[index].shape.front();
-    std::byte* at = out.data();
-    for (std::int64_t i = first; i < first + count; at += sizeof(float)) {
-      const auto channel = static_cast<std::size_t>(i++ / per_channel);
-      const float value = bias ? channels.bias(channel, load(at)) : load(at) * channels.factor(channel);
-      std::memcpy(at, &value, sizeof value);
-    }
-  }
-
- private:
-  void require_range(std::size_t index, std::int64_t first, std::int64_t count, std::size_t out_bytes) const {
-    const std::int64_t numel = tensors_[index].numel();
-    const bool inside = first >= 0 && count >= 0 && first <= numel && count <= numel - first;
-    if (inside && out_bytes == static_cast<std::size_t>(count) * sizeof(float)) return;
-    throw Error({.code = ErrorCode::Usage, .message = "range outside the tensor", .tensor = tensors_[index].name});
-  }
-
-  std::unique_ptr<Checkpoint> original_;
-  std::vector<TensorInfo> tensors_;
-  std::vector<Folded> folded_;
-  std::vector<Channels> channels_;  // by fold
-  std::vector<LeftOut> left_out_;
-};
 
 class Folder {
  public:
@@ -115,10 +38,10 @@ class Folder {
     const std::int64_t channels = info.shape.front();
     const auto bias = find(fold.layer + ".bias");
     if (bias) require_vector(*bias, channels);
-    change(weight, Folded::What::Weight, fold);
+    change(weight, FoldedTensor::What::Weight, fold);
     if (bias) {
       require_unshared(checkpoint_.tensors()[*bias]);
-      change(*bias, Folded::What::Bias, fold);
+      change(*bias, FoldedTensor::What::Bias, fold);
     } else {
       made_.emplace(weight, channels_.size());
     }
@@ -128,7 +51,7 @@ class Folder {
   std::unique_ptr<Checkpoint> finish(std::unique_ptr<Checkpoint> checkpoint) {
     const auto tensors = checkpoint_.tensors();
     std::vector<TensorInfo> infos;
-    std::vector<Folded> all;
+    std::vector<FoldedTensor> all;
     std::vector<LeftOut> left_out(checkpoint_.left_out().begin(), checkpoint_.left_out().end());
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       if (dropped_[i] != nullptr) {
@@ -147,10 +70,10 @@ class Folder {
       bias.shape = {tensors[i].shape.front()};
       bias.storage = 0;
       infos.push_back(std::move(bias));
-      all.push_back({.what = Folded::What::Bias, .original = {}, .fold = made->second});
+      all.push_back({.what = FoldedTensor::What::Bias, .original = {}, .fold = made->second});
     }
-    return std::make_unique<FoldedCheckpoint>(std::move(checkpoint), std::move(infos), std::move(all),
-                                              std::move(channels_), std::move(left_out));
+    return make_folded_checkpoint(std::move(checkpoint), std::move(infos), std::move(all), std::move(channels_),
+                                  std::move(left_out));
   }
 
  private:
@@ -175,9 +98,9 @@ class Folder {
   }
 
   void require_float(const TensorInfo& tensor) const {
-    if (tensor.dtype == DType::Float32) return;
-    refuse("is folded in float32 only", tensor.name, "float32", std::string(to_string(tensor.dtype)),
-           "dequantize --dtype f32 makes it so");
+    if (tensor.dtype == DType::Float32 || tensor.dtype == DType::Float16 || tensor.dtype == DType::BFloat16) return;
+    refuse("is not of a type that is folded", tensor.name, "float32, float16 or bfloat16",
+           std::string(to_string(tensor.dtype)), "dequantize --dtype f32 makes it so");
   }
   void require_vector(std::size_t index, std::int64_t channels) const {
     const TensorInfo& tensor = checkpoint_.tensors()[index];
@@ -192,10 +115,10 @@ class Folder {
   }
 
   void require_free(std::size_t index, const BatchNormFold& fold) const {
-    if (folded_[index].what == Folded::What::Itself && dropped_[index] == nullptr) return;
+    if (folded_[index].what == FoldedTensor::What::Itself && dropped_[index] == nullptr) return;
     refuse("two folds take this tensor", checkpoint_.tensors()[index].name, "", fold.layer + "=" + fold.norm);
   }
-  void change(std::size_t index, Folded::What what, const BatchNormFold& fold) {
+  void change(std::size_t index, FoldedTensor::What what, const BatchNormFold& fold) {
     require_free(index, fold);
     folded_[index] = {.what = what, .original = index, .fold = channels_.size()};
   }
@@ -207,21 +130,22 @@ class Folder {
   std::vector<float> read_vector(std::size_t index, std::int64_t channels, const BatchNormFold& fold) {
     require_vector(index, channels);
     drop(index, fold);
+    const Tensor stored = checkpoint_.read(index);
     std::vector<float> values(static_cast<std::size_t>(channels));
-    checkpoint_.read(index, 0, channels, std::as_writable_bytes(std::span(values)));
+    widen(stored.dtype(), stored.bytes().data(), channels, values.data());
     return values;
   }
 
-  Channels read_norm(const BatchNormFold& fold, std::int64_t count) {
+  FoldedChannels read_norm(const BatchNormFold& fold, std::int64_t count) {
     const std::size_t mean = require(fold.norm + ".running_mean", "normalization");
     const std::size_t variance = require(fold.norm + ".running_var", "normalization");
     const auto gamma = find(fold.norm + ".weight");
     const auto beta = find(fold.norm + ".bias");
     const auto size = static_cast<std::size_t>(count);
-    Channels channels{.mean = read_vector(mean, count, fold),
-                      .rsqrt = read_vector(variance, count, fold),
-                      .gamma = gamma ? read_vector(*gamma, count, fold) : std::vector<float>(size, 1.0F),
-                      .beta = beta ? read_vector(*beta, count, fold) : std::vector<float>(size, 0.0F)};
+    FoldedChannels channels{.mean = read_vector(mean, count, fold),
+                            .rsqrt = read_vector(variance, count, fold),
+                            .gamma = gamma ? read_vector(*gamma, count, fold) : std::vector<float>(size, 1.0F),
+                            .beta = beta ? read_vector(*beta, count, fold) : std::vector<float>(size, 0.0F)};
     const auto eps = static_cast<float>(fold.eps);
     for (float& value : channels.rsqrt) {
       const float sum = value + eps;
@@ -241,10 +165,10 @@ class Folder {
 
   const Checkpoint& checkpoint_;
   std::unordered_map<std::string_view, std::size_t> index_;
-  std::vector<Folded> folded_;                         // by tensor of the original
+  std::vector<FoldedTensor> folded_;                   // by tensor of the original
   std::vector<const BatchNormFold*> dropped_;          // by tensor of the original: what took it
   std::unordered_map<std::size_t, std::size_t> made_;  // weight -> fold: biases that were not there
-  std::vector<Channels> channels_;
+  std::vector<FoldedChannels> channels_;
 };
 
 // The layer that conventions of names put before a normalization; empty: none.

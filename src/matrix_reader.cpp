@@ -31,14 +31,32 @@ void transpose(const float* in, std::int64_t rows, std::int64_t cols, float* out
   }
 }
 
+// Without what was swapped where it is stored as its transpose.
+Shape stored_shape_of(const LogicalTensor& tensor) {
+  Shape shape = tensor.info.shape;
+  if (tensor.transposed) std::swap(shape.front(), shape.back());
+  return shape;
+}
+
 }  // namespace
 
-MatrixReader::MatrixReader(const Checkpoint& checkpoint, const LogicalTensor& tensor, bool transposed)
-    : checkpoint_(checkpoint), tensor_(tensor), transposed_(transposed != tensor.transposed), row_order_(0, 0) {
+bool groups_cross_rows(const LogicalTensor& tensor) {
+  const auto* const group = tensor.spec ? std::get_if<PerGroup>(&tensor.spec->granularity) : nullptr;
+  return group != nullptr && matrix_shape(stored_shape_of(tensor), tensor.leading_dims).cols % group->group_size != 0;
+}
+
+MatrixReader::MatrixReader(const Checkpoint& checkpoint, const LogicalTensor& tensor, bool transposed,
+                           std::int64_t columns)
+    : checkpoint_(checkpoint),
+      tensor_(tensor),
+      transposed_(transposed != tensor.transposed),
+      columns_(columns),
+      row_order_(0, 0) {
   const TensorInfo& info = tensor.info;
   stored_ = matrix_shape(stored_shape(), tensor.leading_dims);
   if (tensor.interleaved_heads != 0) row_order_ = {stored_.rows, tensor.interleaved_heads};
   shape_ = transposed_ ? MatrixShape{stored_.cols, stored_.rows} : stored_;
+  if (columns != 0) shape_ = {stored_.numel() / columns, columns};
   if (tensor.spec) {
     open_quantized();
     return;
@@ -54,9 +72,14 @@ MatrixReader::MatrixReader(const Checkpoint& checkpoint, const LogicalTensor& te
 }
 
 Shape MatrixReader::stored_shape() const {
-  Shape shape = tensor_.info.shape;
-  if (tensor_.transposed) std::swap(shape.front(), shape.back());
-  return shape;
+  return stored_shape_of(tensor_);
+}
+
+// The shape of what is encoded.
+Shape MatrixReader::encoded_shape() const {
+  if (!flat_) return stored_shape();
+  const std::int64_t size = std::get<PerGroup>(tensor_.spec->granularity).group_size;
+  return {(stored_.numel() + size - 1) / size, size};
 }
 
 void MatrixReader::open_quantized() {
@@ -70,8 +93,10 @@ void MatrixReader::open_quantized() {
   const StoredPart* codes = find("codes");
   const StoredPart* scale = find("scale");
   const bool packed = codes && codes->form.packing == PartForm::Packing::Along;
+  flat_ = groups_cross_rows(tensor_);
+  const Shape encoded = encoded_shape();
   codec_ = {.spec = spec,
-            .layout = make_block_layout(stored_shape(), stored_, spec.granularity),
+            .layout = make_block_layout(encoded, flat_ ? matrix_shape(encoded) : stored_, spec.granularity),
             .form = packed ? CodeForm::Packed : CodeForm::Bytes};
   // Decoded on the way, with the levels that the file has.
   if (scale && scale->form.value == PartForm::Value::Nested) codec_.spec.double_quant = false;
@@ -120,6 +145,14 @@ void MatrixReader::read_column_groups(std::size_t tensor) {
 }
 
 void MatrixReader::require_runs_of_columns() const {
+  if (flat_) {
+    throw Error({.code = ErrorCode::Unsupported,
+                 .message = "the groups of this weight go on from one row to the next: its codes make sense only with "
+                            "them",
+                 .file = checkpoint_.path().string(),
+                 .tensor = tensor_.info.name,
+                 .hint = "its values can be read: dequantize, or quantize them again"});
+  }
   if (column_order_.empty()) return;
   throw Error({.code = ErrorCode::Unsupported,
                .message = "the groups of this weight are not runs of columns (act-order): its codes make sense only "
@@ -152,7 +185,9 @@ void MatrixReader::read_part(const Part& part, const ByteRect& rect, std::span<s
   }
   const bool whole = from.bytes == row_bytes;
   const std::int64_t reads = whole ? 1 : from.rows;
-  const std::int64_t each = whole ? from.rows * from.bytes : from.bytes;
+  std::int64_t each = whole ? from.rows * from.bytes : from.bytes;
+  // The last group may be short; what is missing is decoded as zeros, and dropped.
+  if (flat_) each = std::min(each, stored.size_bytes() - from.row * row_bytes);
   for (std::int64_t r = 0; r < reads; ++r) {
     checkpoint_.read(part.tensor, elements(stored, (from.row + r) * row_bytes + from.byte), elements(stored, each),
                      to.subspan(static_cast<std::size_t>(r * each), static_cast<std::size_t>(each)));
@@ -168,11 +203,28 @@ void MatrixReader::for_each_stored_rows(const Tile& tile, bool whole_rows, F&& r
 
 ByteRect MatrixReader::part_rect(const Part& part, const Tile& tile) const {
   if (part.info.name != "codes") return {tile.row, tile.rows, 0, part.info.row_bytes};
-  if (tile.cols == stored_.cols) return {tile.row, tile.rows, 0, part.info.row_bytes};
+  if (tile.cols == codec_.layout.matrix.cols) return {tile.row, tile.rows, 0, part.info.row_bytes};
   return {tile.row, tile.rows, code_bytes(codec_, tile.col), code_bytes(codec_, tile.cols)};
 }
 
+// Elements [first, first + count) of the flattened weight.
+void MatrixReader::decode_run(std::int64_t first, std::int64_t count, float* out, Scratch& scratch) const {
+  const std::int64_t size = codec_.layout.matrix.cols;
+  const Tile groups{first / size, (first + count + size - 1) / size - first / size, 0, size};
+  scratch.blocks.resize(static_cast<std::size_t>(groups.rows * size));
+  decode(groups, scratch.blocks.data(), scratch);
+  std::copy_n(scratch.blocks.data() + (first - groups.row * size), count, out);
+}
+
+void MatrixReader::decode_flat(const Tile& tile, float* out, Scratch& scratch) const {
+  if (tile.cols == stored_.cols) return decode_run(tile.row * stored_.cols, tile.rows * tile.cols, out, scratch);
+  for (std::int64_t r = 0; r < tile.rows; ++r) {
+    decode_run((tile.row + r) * stored_.cols + tile.col, tile.cols, out + r * tile.cols, scratch);
+  }
+}
+
 void MatrixReader::read_quantized(const Tile& tile, float* out, Scratch& scratch) const {
+  if (flat_) return decode_flat(tile, out, scratch);
   const std::int64_t block = info(codec_.spec.element).block_numel;
   if (tile.col % block == 0 && tile.cols % block == 0) return decode(tile, out, scratch);
   // The blocks that the tile cuts, whole; rows are whole blocks, so that these lie inside the matrix.
@@ -305,7 +357,23 @@ void MatrixReader::read_stored(const Tile& tile, float* out, Scratch& scratch) c
   }
 }
 
+// Elements [first, first + count) of the flattened tensor: out of the rows that hold them.
+void MatrixReader::read_flattened(std::int64_t first, std::int64_t count, float* out, Scratch& scratch) const {
+  const std::int64_t cols = stored_.cols;
+  const Tile rows{first / cols, (first + count + cols - 1) / cols - first / cols, 0, cols};
+  scratch.rows.resize(static_cast<std::size_t>(rows.rows * cols));
+  read_stored(rows, scratch.rows.data(), scratch);
+  std::copy_n(scratch.rows.data() + (first - rows.row * cols), count, out);
+}
+
 void MatrixReader::read(const Tile& tile, float* out, Scratch& scratch) const {
+  if (columns_ != 0 && tile.cols == columns_) {
+    return read_flattened(tile.row * columns_, tile.rows * columns_, out, scratch);
+  }
+  for (std::int64_t r = 0; columns_ != 0 && r < tile.rows; ++r) {
+    read_flattened((tile.row + r) * columns_ + tile.col, tile.cols, out + r * tile.cols, scratch);
+  }
+  if (columns_ != 0) return;
   if (!transposed_) return read_stored(tile, out, scratch);
   const Tile stored{.row = tile.col, .rows = tile.cols, .col = tile.row, .cols = tile.rows};
   scratch.values.resize(static_cast<std::size_t>(tile.rows * tile.cols));

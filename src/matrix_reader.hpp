@@ -19,18 +19,24 @@ struct Scratch {
   std::vector<std::byte> raw;
   std::vector<float> values;
   std::vector<float> blocks;     // values of whole blocks, of which a tile takes a part
+  std::vector<float> rows;       // values of whole rows, of which a tile takes a part
   std::vector<std::byte> codes;  // in another form than they are stored in
   // The stored bytes of the last tile read: the values, or all parts that are stored per row, one after the other.
   // Valid until the tile's floats or this scratch are used again.
   std::span<const std::byte> stored;
 };
 
+// Whether its groups go on from one row to the next: those of the flattened weight, of which the last may be short.
+bool groups_cross_rows(const LogicalTensor& tensor);
+
 class MatrixReader {
  public:
   // transposed: the matrix is the transpose of the tensor's (a [in, out] original seen as [out, in]).
+  // columns: if not 0, the matrix is the flattened tensor in rows of so many, which must divide it; not transposed.
   // Reads the parts that belong to the whole tensor (scales that are not per row).
   // Throws: Usage if the tensor is not of a float type, Unsupported for blocks that are not decoded, Io, Corrupt.
-  MatrixReader(const Checkpoint& checkpoint, const LogicalTensor& tensor, bool transposed = false);
+  MatrixReader(const Checkpoint& checkpoint, const LogicalTensor& tensor, bool transposed = false,
+               std::int64_t columns = 0);
 
   MatrixShape shape() const noexcept { return shape_; }
 
@@ -39,19 +45,19 @@ class MatrixReader {
   void read(const Tile& tile, float* out, Scratch& scratch) const;
 
   // Whether a tile's values are its stored bytes, widened: neither decoded nor transposed.
-  bool is_direct() const noexcept { return !tensor_.spec && !transposed_; }
+  bool is_direct() const noexcept { return !tensor_.spec && !transposed_ && columns_ == 0; }
   // If so, the two halves of read(): the stored bytes of a tile, and the values of any part of those. Both live in the
   // scratch, or in what it was given, until the same call is made again.
   std::span<const std::byte> read_bytes(const Tile& tile, Scratch& scratch) const;
   const float* values(std::span<const std::byte> stored, Scratch& scratch) const;
 
   // The parts of a quantized tensor, whole, codes one per byte.
-  // Throws: Unsupported if its groups are not runs of columns.
+  // Throws: Unsupported if its groups are not runs of columns of a row.
   QuantizedTensor load() const;
 
   // Of a quantized tensor: the parts of a tile as its encoding has them, in their order, codes in the form asked for;
   // parts that are not tiled whole. Valid until the scratch is used again.
-  // Throws: Unsupported if its groups are not runs of columns.
+  // Throws: Unsupported if its groups are not runs of columns of a row.
   std::vector<std::span<std::byte>> read_parts(const Tile& tile, CodeForm form, Scratch& scratch) const;
 
  private:
@@ -64,15 +70,19 @@ class MatrixReader {
   };
 
   Shape stored_shape() const;
+  Shape encoded_shape() const;
   void open_quantized();
   void read_column_groups(std::size_t tensor);
   void require_common_zero_point(const StoredPart& part) const;
   void require_runs_of_columns() const;
   void read_stored(const Tile& tile, float* out, Scratch& scratch) const;
+  void read_flattened(std::int64_t first, std::int64_t count, float* out, Scratch& scratch) const;
   void read_plain(const Tile& tile, std::span<std::byte> out) const;
   void read_quantized(const Tile& tile, float* out, Scratch& scratch) const;
   void decode(const Tile& tile, float* out, Scratch& scratch) const;
   void decode_reordered(const Tile& tile, float* out, Scratch& scratch) const;
+  void decode_flat(const Tile& tile, float* out, Scratch& scratch) const;
+  void decode_run(std::int64_t first, std::int64_t count, float* out, Scratch& scratch) const;
   std::vector<std::span<std::byte>> read_tile(const Tile& tile, Scratch& scratch) const;
   ByteRect part_rect(const Part& part, const Tile& tile) const;
   void read_part(const Part& part, const ByteRect& rect, std::span<std::byte> out) const;
@@ -81,6 +91,7 @@ class MatrixReader {
   const Checkpoint& checkpoint_;
   const LogicalTensor& tensor_;
   bool transposed_;
+  std::int64_t columns_;
   // Reads rows of a stored matrix: f(row in the file, first of the rows read, how many).
   template <class F>
   void for_each_stored_rows(const Tile& tile, bool whole_rows, F&& read) const;
@@ -88,6 +99,7 @@ class MatrixReader {
   RowOrder row_order_;  // of the stored rows
   MatrixShape stored_;  // as the bytes lie in the file
   MatrixShape shape_;   // as seen
+  bool flat_ = false;   // groups_cross_rows(): what is encoded has a group to a row
   CodecRequest codec_;
   std::vector<Part> parts_;
   std::vector<std::int32_t> column_order_;  // column_groups: the columns in the order of their groups; else empty

@@ -71,6 +71,7 @@ class OutputMaker {
       DialectRequest request = make_request(dialect, step.id, encoded_shape(step, plan_.source), step.leading_dims,
                                             file_, *step.spec, plan_.source.tensors[step.inputs.front()].info.dtype);
       request.input_range = step.input_range;
+      if (flattens(step, plan_.source)) request.weight_shape = plan_.source.tensors[step.inputs.front()].info.shape;
       std::vector<StoredOutput> outputs = dialect.outputs(request);
       if (!step.output_name.empty()) outputs.front().info.name = step.output_name;
       const LogicalTensor& tensor = plan_.source.tensors[step.inputs.front()];

@@ -1,10 +1,13 @@
 #include "src/plan_layout.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "src/dialects/comfyui.hpp"
 #include "src/dialects/dialect.hpp"
+#include "src/dialects/quanto.hpp"
 #include "src/dialects/torch_quantized.hpp"
+#include "src/dialects/torchao.hpp"
 #include "src/json.hpp"
 #include "src/metadata.hpp"
 #include "src/plan_gguf.hpp"
@@ -50,7 +53,7 @@ std::string model_config(const Plan& plan) {
         if (model.find(key)) model.set(key, to_string(*dtype));
       }
     }
-    json::Value config = new_config(plan);
+    json::Value config = dialect_named(plan.recipe.dialect).config_file_only ? json::Value() : new_config(plan);
     if (!config.is_null()) model.set("quantization_config", std::move(config));
   }
   return json::dump(model) + "\n";
@@ -71,13 +74,20 @@ std::string text_of(const MetadataValue& value) {
 void add_metadata(Plan& plan) {
   for (const auto& [key, value] : plan.source.metadata) {
     // What it says of quantized weights is no longer so.
-    const bool says_encoding = key == "quantization_config" || key == comfyui::kMetadataKey;
+    const bool says_encoding = key == "quantization_config" || key == comfyui::kMetadataKey ||
+                               (plan.source.dialect == kTorchAo.name && torchao::is_description(key, value));
     if (says_encoding && plan.recipe.task != Recipe::Task::Copy) continue;
     plan.layout.metadata.emplace_back(key, text_of(value));
   }
-  if (writes_directory(plan.recipe) || plan.recipe.task == Recipe::Task::Copy) return;
-  json::Value config = new_config(plan);
-  if (!config.is_null()) plan.layout.metadata.emplace_back("quantization_config", json::dump(config, -1));
+  if (plan.recipe.task == Recipe::Task::Copy) return;
+  const json::Value config = new_config(plan);
+  if (config.is_null()) return;
+  if (const auto describe = dialect_named(plan.recipe.dialect).metadata; describe != nullptr) {
+    std::ranges::move(describe(plan), std::back_inserter(plan.layout.metadata));
+  }
+  if (!writes_directory(plan.recipe)) {
+    plan.layout.metadata.emplace_back("quantization_config", json::dump(config, -1));
+  }
 }
 
 // Whether some dialect keeps its quantization config in a file of this name.
@@ -126,8 +136,12 @@ std::vector<std::string> runtimes(Plan& plan) {
   const bool folder = writes_directory(plan.recipe);
   const bool diffusion = plan.recipe.dialect == kComfyUi.name && plan.recipe.task != Recipe::Task::Dequantize;
   if (diffusion ? folder : plan.source.config.empty() || !folder) return {};
-  std::vector<std::string> common =
-      diffusion ? std::vector<std::string>{"ComfyUI"} : std::vector<std::string>{"transformers", "vLLM"};
+  std::vector<std::string> common = {"transformers", "vLLM"};
+  if (diffusion) common = {"ComfyUI"};
+  // It asks for its map, which there is if something is quantized.
+  if (plan.recipe.dialect == kQuanto.name && std::ranges::any_of(plan.steps, &Step::quantizes)) {
+    common = {"optimum-quanto"};
+  }
   for (const Step& step : plan.steps) {
     if (!step.quantizes()) continue;
     // Runtimes replace their class Linear only.

@@ -50,6 +50,7 @@ const char* choose_effort(Step& step, const LogicalTensor& tensor, const Dialect
   }
   step.effort = recipe.effort;
   if (recipe.objective != Objective::Importance) return nullptr;
+  if (!request.weight_shape.empty()) return ", without importance: its groups are of no columns";
   const Importance found = find_importance(analysis, step);
   if (found == nullptr) {
     // llama.cpp collects none of embedding and head, which its mixes encode too.

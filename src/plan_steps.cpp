@@ -20,12 +20,13 @@
 namespace mq {
 namespace {
 
-// Group sizes that people use and that divide the row, for the message about one that does not.
-std::string fitting_groups(std::int64_t cols) {
+// Group sizes that people use and that divide what is grouped, for the message about one that does not.
+std::string fitting_groups(std::int64_t numel, const Dialect& dialect) {
   std::string sizes;
-  for (std::int64_t size = 256; size >= 8; size /= 2) {
-    if (cols % size == 0) sizes += (sizes.empty() ? "" : ", ") + std::to_string(size);
+  for (std::int64_t size = dialect.most_group; size >= dialect.least_group; size /= 2) {
+    if (numel % size == 0) sizes += (sizes.empty() ? "" : ", ") + std::to_string(size);
   }
+  if (dialect.groups_cross_rows) return sizes.empty() ? "none" : sizes;
   if (sizes.empty()) return "only channel";
   return sizes + " or channel";
 }
@@ -270,6 +271,16 @@ class StepMaker {
     // Blocks do not span the last dimension; groups run along all that is no row.
     const std::int64_t cols = group ? matrix_shape(shape, step.leading_dims).cols : shape.empty() ? 1 : shape.back();
     if (cols % size == 0) return true;
+    const Dialect& dialect = dialect_of(spec, step);
+    // Only what is read as it is encoded can be cut elsewhere than at its rows.
+    const bool turned = step.transposes() || input(step).transposed;
+    const bool flat = dialect.groups_cross_rows && !turned && shape.size() == 2;
+    const std::int64_t grouped = flat ? numel(shape) : cols;
+    if (flat && group && grouped % size == 0) {
+      step.reason = reasons_.share(step.reason + ", flattened: " + std::to_string(size) + " does not divide " +
+                                   std::to_string(cols));
+      return true;
+    }
     if (if_indivisible == IfIndivisible::Channel && group) {
       step.reason = reasons_.share(step.reason + ", by channel: " + std::to_string(size) + " does not divide " +
                                    std::to_string(cols));
@@ -277,7 +288,7 @@ class StepMaker {
       return true;
     }
     if (if_indivisible != IfIndivisible::Keep) {
-      indivisible_.add(step.id, cols, size, blocks ? fitting_blocks(cols) : fitting_groups(cols));
+      indivisible_.add(step.id, cols, size, blocks ? fitting_blocks(cols) : fitting_groups(grouped, dialect));
       return false;
     }
     Step kept = start(step.inputs.front(), step.kind,
@@ -324,7 +335,16 @@ QuantSpec cast_spec(DType dtype) {
 Shape encoded_shape(const Step& step, const Source& source) {
   Shape shape = source.tensors[step.inputs.front()].info.shape;
   if (step.transposes()) std::swap(shape.front(), shape.back());
-  return shape;
+  if (!flattens(step, source)) return shape;
+  const std::int64_t size = std::get<PerGroup>(step.spec->granularity).group_size;
+  return {numel(shape) / size, size};
+}
+
+bool flattens(const Step& step, const Source& source) {
+  const LogicalTensor& tensor = source.tensors[step.inputs.front()];
+  const auto* const group = step.spec ? std::get_if<PerGroup>(&step.spec->granularity) : nullptr;
+  if (group == nullptr || step.repacks || step.transposes() || tensor.transposed) return false;
+  return matrix_shape(tensor.info.shape, step.leading_dims).cols % group->group_size != 0;
 }
 
 std::vector<Step> make_steps(const Source& source, const Recipe& recipe, const Analysis& analysis,

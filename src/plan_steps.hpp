@@ -18,6 +18,10 @@ std::vector<Step> make_steps(const Source& source, const Recipe& recipe, const A
 // The shape of the step's tensor as its encoding sees it: after the transforms.
 Shape encoded_shape(const Step& step, const Source& source);
 
+// Whether a step's groups go on from one row to the next. What is encoded then are the groups of the flattened weight,
+// one to a row.
+bool flattens(const Step& step, const Source& source);
+
 // A pure cast to a float type.
 QuantSpec cast_spec(DType dtype);
 

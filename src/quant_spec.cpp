@@ -10,7 +10,8 @@
 namespace mq {
 namespace {
 
-constexpr std::string_view kActivationElements[] = {"int8", "fp8_e4m3"};
+constexpr std::string_view kFloat4 = "nvfp4";
+constexpr std::string_view kActivationElements[] = {"int8", "fp8_e4m3", kFloat4};
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> words;
@@ -90,6 +91,8 @@ class SpecParser {
     if (plus != std::string_view::npos) {
       if (!options_.activation) fail(std::string(words[0]) + " takes no activation");
       spec_.activation = activation(text_.substr(plus + 1));
+      const bool both = (spec_.codec == kFloat4) == (spec_.activation->element == kFloat4);
+      if (!both) fail("activations of nvfp4 belong to weights of nvfp4, and no others", "use nvfp4+nvfp4");
     }
     codec_of(spec_).check(spec_);
     return spec_;
@@ -153,6 +156,7 @@ class SpecParser {
       unknown("activation", words[0], kActivationElements);
     }
     ActivationSpec spec{.element = std::string(words[0])};
+    spec.dynamic = spec.per_token = spec.element != kFloat4;
     bool granularity = false, mapping = false, when = false;
     for (std::size_t i = 1; i < words.size(); ++i) {
       if (words[i] == "token" || words[i] == "tensor") {
@@ -168,6 +172,9 @@ class SpecParser {
         constexpr std::string_view kWords[] = {"token", "tensor", "sym", "asym", "dyn", "static"};
         unknown("option of the activation", words[i], kWords);
       }
+    }
+    if (spec.element == kFloat4 && spec.dynamic) {
+      fail("activations of nvfp4 have a scale that is known beforehand", "use +nvfp4:static");
     }
     if (!spec.dynamic && granularity && spec.per_token) {
       fail("a static activation has one scale for all tokens", "use :tensor:static");

@@ -32,6 +32,8 @@ constexpr std::array kRuntimes{
     Runtime{.name = "gptq", .loads_as = "transformers", .heads = true, .packed_quantum = 32},
     Runtime{.name = "awq", .loads_as = "transformers", .heads = false, .packed_quantum = 8},
     Runtime{.name = "bitsandbytes", .loads_as = "transformers", .heads = false},
+    Runtime{.name = "torchao", .loads_as = "transformers", .heads = false},
+    Runtime{.name = "quanto", .loads_as = "optimum-quanto", .heads = true},
     Runtime{.name = "comfyui", .loads_as = "ComfyUI", .heads = true, .format = "safetensors"},
     Runtime{.name = "llama.cpp", .loads_as = "llama.cpp", .heads = true, .format = "gguf", .any_kind = true},
     Runtime{.name = "torch", .loads_as = "PyTorch", .heads = true, .format = "torch_zip", .any_kind = true},

@@ -160,7 +160,7 @@ Source describe(const Checkpoint& checkpoint, Recognise recognise) {
       throw Error({.code = ErrorCode::Unsupported,
                    .message = "the checkpoint is quantized in a way that is not read",
                    .file = checkpoint.path().string(),
-                   .expected = "quant_method compressed-tensors, gptq, awq, bitsandbytes or fp8",
+                   .expected = "quant_method compressed-tensors, gptq, awq, bitsandbytes, fp8, torchao or quanto",
                    .found = method ? json::dump(*method, -1) : "no quant_method"});
     }
   }

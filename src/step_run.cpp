@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "src/plan_steps.hpp"
+
 namespace mq {
 
 StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& step, CheckpointWriter& writer,
@@ -15,6 +17,8 @@ StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& ste
       digest_kind_(plan.recipe.sha256 ? DigestKind::Sha256 : DigestKind::Xxh3) {
   // A tensor that is not encoded can be seen as any matrix: as the one that the step encodes.
   if (!tensor_.spec) tensor_.leading_dims = step.leading_dims;
+  flattens_ = flattens(step, plan.source);
+  if (flattens_ && !tensor_.spec) tensor_.info.shape = encoded_shape(step, plan.source);
   if (step.action != Step::Action::Drop) {
     StepTiling tiling = tile_step(plan, step);
     grid_ = tiling.grid;
@@ -33,7 +37,8 @@ StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& ste
 }
 
 void StepRun::prepare_encode(StepTiling tiling, std::optional<Range> shared_range) {
-  reader_.emplace(checkpoint_, tensor_, step_.transposes());
+  const std::int64_t columns = flattens_ && tensor_.spec ? encoded_shape(step_, plan_.source).back() : 0;
+  reader_.emplace(checkpoint_, tensor_, step_.transposes(), columns);
   transposed_ = tiling.transposed;
   observes_ = tiling.observes && !shared_range;
   asked_ = std::move(tiling.request);

@@ -89,7 +89,8 @@ class StepRun {
 
   RowOrder order_{0, 0};  // of the rows that are written
   bool transposed_ = false;
-  TileGrid grid_;  // of the tensor as it is stored
+  bool flattens_ = false;  // what is encoded are the groups of the flattened tensor
+  TileGrid grid_;          // of the tensor as it is stored
   std::int64_t copied_item_bytes_ = 1;
   std::optional<MatrixReader> reader_;
   bool observes_ = false;

@@ -28,8 +28,8 @@ StepTiling tile_copy(const TensorInfo& tensor, int leading_dims) {
 }
 
 // The tensor as its bytes lie. One that is not encoded can be seen as any matrix: as the one that the step encodes.
-MatrixShape stored_matrix(const LogicalTensor& tensor, const Step& step) {
-  Shape shape = tensor.info.shape;
+MatrixShape stored_matrix(const LogicalTensor& tensor, const Step& step, const Source& source) {
+  Shape shape = flattens(step, source) ? encoded_shape(step, source) : tensor.info.shape;
   if (tensor.transposed) std::swap(shape.front(), shape.back());
   return matrix_shape(shape, tensor.spec ? tensor.leading_dims : step.leading_dims);
 }
@@ -70,13 +70,16 @@ StepTiling tile_step(const Plan& plan, const Step& step) {
     if (step.interleaved_heads() != 0 && info(tensor.info.dtype).block_numel > 1) {
       throw Error(ErrorCode::Internal, "blocks are copied in the order in which they lie");
     }
-    return tile_copy(tensor.info, step.leading_dims);
+    TensorInfo seen = tensor.info;
+    if (flattens(step, plan.source)) seen.shape = encoded_shape(step, plan.source);
+    return tile_copy(seen, step.leading_dims);
   }
   const QuantSpec& spec = *step.spec;
   const Dialect& dialect = dialect_named(step.dialect);
   DialectRequest request =
       make_request(dialect, step.id, encoded_shape(step, plan.source), step.leading_dims, "", spec, tensor.info.dtype);
   request.input_range = step.input_range;
+  if (flattens(step, plan.source)) request.weight_shape = tensor.info.shape;
   StepTiling tiling;
   tiling.outputs = dialect.outputs(request);
   tiling.request = std::move(request);
@@ -84,7 +87,7 @@ StepTiling tile_step(const Plan& plan, const Step& step) {
   tiling.transposed = is_flipped(step, tensor);
   tiling.item_bytes = bytes_of(tensor.info.dtype, 1);
 
-  const MatrixShape stored = stored_matrix(tensor, step);
+  const MatrixShape stored = stored_matrix(tensor, step, plan.source);
   const MatrixShape matrix = tiling.transposed ? MatrixShape{stored.cols, stored.rows} : stored;
   const std::int64_t quantum = row_quantum(step, tensor, tiling.outputs);
   if (step.repacks) {

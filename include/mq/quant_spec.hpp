@@ -45,7 +45,8 @@ enum class RangeKind { Narrow, Full, Signed };
 
 // How activations are quantized by the runtime; stored in the output's configuration, never applied here.
 struct ActivationSpec {
-  std::string element = "int8";  // "int8" or "fp8_e4m3"
+  std::string element = "int8";  // "int8", "fp8_e4m3", or "nvfp4": groups of 16 whose scales the runtime finds, within
+                                 // one that is static
   bool per_token = true;         // else per tensor
   Mapping mapping = Mapping::Symmetric;
   bool dynamic = true;  // else with one scale, known beforehand and stored beside the weights (mq/activations.hpp)
@@ -79,7 +80,7 @@ struct QuantSpec {
 // NAME is one of schemes(); the options may come in any order, each at most once, and only those that the encoding has.
 // Defaults: int5..int8 and uint5..uint8 channel:sym:narrow, int2..int4 and uint2..uint4 g128:sym:full, fp8 channel.
 // ACTIVATION: int8[:token|:tensor][:sym|:asym][:dyn|:static] or fp8_e4m3[:token|:tensor][:dyn|:static]; the default is
-// :token:sym:dyn, with :static :tensor:sym.
+// :token:sym:dyn, with :static :tensor:sym. Of nvfp4 weights: nvfp4[:tensor][:static].
 // Throws: Usage; an unknown name or option suggests the nearest one.
 QuantSpec parse_spec(std::string_view text);
 

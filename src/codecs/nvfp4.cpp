@@ -45,9 +45,12 @@ std::span<const SchemeInfo> list_schemes() {
 }
 
 void check(const QuantSpec& spec) {
-  if (spec == list_schemes()[0].spec) return;
-  throw Error(
-      {.code = ErrorCode::Usage, .message = "nvfp4 has no options", .expected = "groups of 16, scales of f8_e4m3"});
+  QuantSpec alone = spec;
+  alone.activation.reset();
+  if (alone == list_schemes()[0].spec) return;
+  throw Error({.code = ErrorCode::Usage,
+               .message = "nvfp4 has no options but +nvfp4",
+               .expected = "groups of 16, scales of f8_e4m3"});
 }
 
 // Never -0.
@@ -252,7 +255,7 @@ void decode(const CodecRequest& request, const Tile& tile, ConstPartSpans spans,
 
 constinit const Codec kNvfp4 = {
     .name = "nvfp4",
-    .options = {},
+    .options = {.activation = true},
     .schemes = list_schemes,
     .check = check,
     .parts = parts,

@@ -80,7 +80,8 @@ json::Value quant_state_object(const DialectRequest& request) {
   state.set("quant_type", request.codec.spec.codec);
   state.set("blocksize", std::get<PerGroup>(request.codec.spec.granularity).group_size);
   state.set("dtype", float_name(request.original));
-  state.set("shape", json::Array{request.shape[0], request.shape[1]});
+  const Shape& shape = request.weight_shape.empty() ? request.shape : request.weight_shape;
+  state.set("shape", json::Array{shape[0], shape[1]});
   return state;
 }
 
@@ -205,6 +206,9 @@ const Dialect kBitsAndBytes = {.name = "bitsandbytes",
                                .outputs = outputs,
                                .config = config,
                                .loads_in = loads_in,
-                               .recognise = bitsandbytes::recognise};
+                               .recognise = bitsandbytes::recognise,
+                               .groups_cross_rows = true,
+                               .least_group = 32,
+                               .most_group = 4096};
 
 }  // namespace mq

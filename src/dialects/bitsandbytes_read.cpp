@@ -82,10 +82,6 @@ class Finder : DialectReader {
     }
     LogicalTensor out{.info = {.name = name, .shape = shape_of(state, name)}, .dialect = kBitsAndBytes.name};
     const std::int64_t weights = out.info.numel();
-    if (out.info.shape[1] % block != 0) {
-      unsupported(name, "blocks that go on in the next row", "rows of whole blocks of " + std::to_string(block),
-                  to_string(out.info.shape));
-    }
     out.info.dtype = parse_dtype(string_member(state, "dtype").value_or("")).value_or(DType::Float32);
     WeightClaim claim{.name = name, .shape = out.info.shape, .spec = parse_spec(type), .original = out.info.dtype};
     claim.spec.granularity = PerGroup{block};
@@ -101,11 +97,11 @@ class Finder : DialectReader {
     out.info.dtype = claim.original;
     out.transposed = claim.transposed;
     if (out.transposed) std::swap(out.info.shape.front(), out.info.shape.back());
-    const std::size_t codes = expect(name, DType::UInt8, weights / 2);
+    const std::size_t codes = expect(name, DType::UInt8, (weights + 1) / 2);
     out.info.file = tensor(codes).file;
     using Form = PartForm;
     out.parts.push_back({"codes", codes, {.packing = Form::Packing::Along, .fields = Form::Fields::HighFirst}});
-    const std::int64_t blocks = weights / block;
+    const std::int64_t blocks = (weights + block - 1) / block;
     const std::size_t absmax = expect(name + ".absmax", nested ? DType::UInt8 : DType::Float32, blocks);
     out.parts.push_back({"scale", absmax, {.value = nested ? Form::Value::Nested : Form::Value::Itself}});
     if (nested) add_nested(state, name, blocks, out);

@@ -10,7 +10,7 @@ std::string_view format_of(const QuantSpec& spec) {
   const bool tensor = std::holds_alternative<PerTensor>(spec.granularity);
   const auto* const channel = std::get_if<PerChannel>(&spec.granularity);
   const bool symmetric = spec.mapping == Mapping::Symmetric && !spec.activation;
-  if (spec.codec == "nvfp4") return "nvfp4";
+  if (spec.codec == "nvfp4") return spec.activation ? "" : "nvfp4";
   if (spec.codec == "fp8" && tensor && symmetric) {
     return spec.element == DType::Float8E4M3FN ? "float8_e4m3fn" : "float8_e5m2";
   }

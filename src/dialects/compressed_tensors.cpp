@@ -1,5 +1,7 @@
 #include "src/dialects/compressed_tensors.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "src/dialects/reader.hpp"
@@ -119,9 +121,12 @@ void check(const DialectRequest& request) {
   const bool blocks_of_32 = spec.codec == "mxfp4" && spec.granularity == Granularity(PerGroup{32});
   const bool mxfp8 = spec.codec == "mxfp8" && spec.element == DType::Float8E4M3FN;
   if (spec.codec == "nvfp4" || blocks_of_32 || mxfp8) {
-    if (request.shape.size() == 2 && request.leading_dims == 1) return;
-    refuse("a matrix for " + std::to_string(spec.bits) + "-bit floats, not " + to_string(request.shape),
-           "keep it with --exclude");
+    if (request.shape.size() != 2 || request.leading_dims != 1) {
+      refuse("a matrix for " + std::to_string(spec.bits) + "-bit floats, not " + to_string(request.shape),
+             "keep it with --exclude");
+    }
+    if (has_static_activation(spec) && !request.reading) check_static_activation(request);
+    return;
   }
   if (spec.codec != "affine" && spec.codec != "fp8") {
     refuse("an integer, fp8, nvfp4, mxfp4:g32 or mxfp8 encoding",
@@ -165,6 +170,15 @@ std::vector<std::byte> input_scale(const DialectRequest& request) {
   return bytes;
 }
 
+// What the scales of groups that the runtime finds are multiplied by.
+std::vector<std::byte> input_global_scale(const DialectRequest& request) {
+  const Range& range = *request.input_range;
+  const float quotient = 448.0f * 6.0f / std::max({0.0f, -range.lo, range.hi});
+  const float scale = std::isfinite(quotient) ? quotient : 1.0f;
+  const auto bytes = std::as_bytes(std::span(&scale, 1));
+  return {bytes.begin(), bytes.end()};
+}
+
 std::vector<std::byte> input_zero_point(const DialectRequest& request) {
   return {static_cast<std::byte>(input_params(request).zero_points.front())};
 }
@@ -176,6 +190,7 @@ void add_static_activation(const DialectRequest& request, std::vector<StoredOutp
                    .part = {},
                    .constant = bytes});
   };
+  if (is_fp4(request.codec.spec)) return add(".input_global_scale", DType::Float32, input_global_scale);
   add(".input_scale", scale_dtype_of(request.codec.spec), input_scale);
   if (request.codec.spec.activation->mapping == Mapping::Asymmetric)
     add(".input_zero_point", DType::Int8, input_zero_point);

@@ -21,7 +21,8 @@
 //     NAME_scale       tensor [1]; channel [out.., 1] ([1, channels] on other axes); group [out.., in/g]; block [down,
 //     across]
 //
-//   static activations: M.input_scale of the scales' type [1]; asymmetric: M.input_zero_point I8 [1]
+//   activations of nvfp4: M.input_global_scale F32 [1]: 448 * 6 / absmax of what the module takes in
+//   other static activations: M.input_scale of the scales' type [1]; asymmetric: M.input_zero_point I8 [1]
 //     (M is NAME without ".weight")
 //
 // Source: the compressed-tensors library's config, packing and initialization modules.

@@ -42,8 +42,17 @@ json::Value weight_arguments(const QuantSpec& spec) {
   return args;
 }
 
+// Groups of which the runtime finds the scales, within a global one that is stored.
+json::Value fp4_activation_arguments() {
+  json::Value args = weight_arguments(parse_spec("nvfp4"));
+  args.set("dynamic", "local");
+  args.set("observer", "static_minmax");
+  return args;
+}
+
 json::Value activation_arguments(const std::optional<ActivationSpec>& activation) {
   if (!activation) return nullptr;
+  if (activation->element == "nvfp4") return fp4_activation_arguments();
   return arguments(8, activation->element != "int8", activation->mapping == Mapping::Symmetric,
                    activation->per_token ? "token" : "tensor", activation->dynamic);
 }

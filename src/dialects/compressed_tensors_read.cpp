@@ -46,10 +46,10 @@ Granularity granularity_of(const Checkpoint& checkpoint, const json::Value& args
 }
 
 // NVFP4 has groups of 16, MXFP4 of 32.
-QuantSpec spec_of_fp4(const Checkpoint& checkpoint, const json::Value& args) {
+QuantSpec spec_of_fp4(const Checkpoint& checkpoint, const json::Value& args, bool activations) {
   const json::Value* group_size = args.find("group_size");
   const std::int64_t size = group_size && group_size->as_int() ? *group_size->as_int() : 0;
-  if (size == 16) return parse_spec("nvfp4");
+  if (size == 16) return parse_spec(activations ? "nvfp4+nvfp4" : "nvfp4");
   if (size == 32) return parse_spec("mxfp4");
   throw Error({.code = ErrorCode::Unsupported,
                .message = "quantization config: 4-bit floats of an encoding that is not read",
@@ -85,7 +85,12 @@ QuantSpec spec_of(const Checkpoint& checkpoint, const json::Value& group) {
   const json::Value* symmetric = args->find("symmetric");
   const std::int64_t count = bits && bits->as_int() ? *bits->as_int() : 0;
   const bool is_float = type && type->as_string() && *type->as_string() == "float";
-  if (is_float && count == 4) return spec_of_fp4(checkpoint, *args);
+  const json::Value* const activations = group.find("input_activations");
+  const bool has_activations = activations != nullptr && !activations->is_null();
+  if (is_float && count == 4) {
+    const bool local = has_activations && string_member(*activations, "dynamic") == "local";
+    return spec_of_fp4(checkpoint, *args, local && int_member(*activations, "num_bits") == 4);
+  }
   if (is_float && count == 8 && string_member(*args, "strategy") == "group") return spec_of_mxfp8(checkpoint, *args);
   if (count < 2 || count > 8 || (is_float && count != 8)) {
     throw Error({.code = ErrorCode::Unsupported,
@@ -104,9 +109,7 @@ QuantSpec spec_of(const Checkpoint& checkpoint, const json::Value& group) {
   // mappings have one formula.
   const bool has_formula = !is_float && spec.mapping == Mapping::Symmetric;
   spec.range = has_formula ? RangeKind::Full : RangeKind::Narrow;
-  if (const json::Value* activations = group.find("input_activations"); activations && !activations->is_null()) {
-    spec.activation = activation_of(*activations, is_float);
-  }
+  if (has_activations) spec.activation = activation_of(*activations, is_float);
   return spec;
 }
 
@@ -226,7 +229,7 @@ class Finder : DialectReader {
   // What goes with a weight for its activations.
   void add_input_parts(const std::string& module, const QuantSpec& spec, LogicalTensor& weight) const {
     if (!has_static_activation(spec)) return;
-    const TensorInfo& scale = require(module + ".input_scale");
+    const TensorInfo& scale = require(module + (is_fp4(spec) ? ".input_global_scale" : ".input_scale"));
     if (!is_scale_type(scale.dtype) || scale.numel() != 1) {
       corrupt(scale.name, "bad scale of a static activation", "one number of float32, float16 or bfloat16",
               std::string(to_string(scale.dtype)) + " " + to_string(scale.shape));
@@ -250,7 +253,9 @@ class Finder : DialectReader {
     if (claim.spec.codec != codec) {
       corrupt(claim.name, "notes of the quantization config against its groups", codec, claim.spec.codec);
     }
-    return assemble(kCompressedTensors, claim);
+    LogicalTensor weight = assemble(kCompressedTensors, claim);
+    add_input_parts(module_of(claim.name), claim.spec, weight);
+    return weight;
   }
 
   std::vector<Scheme> schemes_;

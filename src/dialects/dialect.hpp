@@ -25,6 +25,8 @@ struct DialectRequest {
   DType original = DType::Float32;        // type of the weights before
   std::optional<Range> input_range = {};  // of the activations, where they are static
   bool reading = false;                   // asked about what another writer may have made, which can be more
+  // Of the weight, where `shape` is that of its groups (Dialect::groups_cross_rows); else empty.
+  Shape weight_shape = {};
 };
 
 // One stored tensor of an encoded logical tensor.
@@ -55,6 +57,10 @@ struct Dialect {
   std::vector<std::string> (*loads_in)(const QuantSpec& spec);
   // A file beside config.json that holds the quantization config too; empty: none.
   std::string_view config_file = {};
+  // Whether it is that file alone that holds it, and config.json has none.
+  bool config_file_only = false;
+  // Entries of the weights' files that describe the tensors in them; null: none.
+  Metadata (*metadata)(const Plan& plan) = nullptr;
 
   // Finds the quantized weights of a checkpoint: one logical tensor for each, whose parts say which stored tensors it
   // takes. config is the quantization config found with the checkpoint, or null. Empty optional: not this dialect.
@@ -63,6 +69,10 @@ struct Dialect {
   std::optional<std::vector<LogicalTensor>> (*recognise)(const Checkpoint& checkpoint,
                                                          const json::Value& config) = nullptr;
 
+  // Whether groups go on from one row to the next where their size does not divide the rows: the weight is flattened.
+  bool groups_cross_rows = false;
+  // The sizes of groups that a message about one that does not fit looks among: powers of two.
+  std::int64_t least_group = 8, most_group = 256;
   // The encodings that a budget chooses among if nothing is said, as text.
   std::span<const std::string_view> candidates = {};
   // Whether its runtimes join weights (src/fused_sets.hpp), which then must have one encoding.

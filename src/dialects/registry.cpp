@@ -9,13 +9,16 @@
 #include "src/dialects/gguf.hpp"
 #include "src/dialects/gptq.hpp"
 #include "src/dialects/plain.hpp"
+#include "src/dialects/quanto.hpp"
 #include "src/dialects/torch_quantized.hpp"
+#include "src/dialects/torchao.hpp"
 
 namespace mq {
 namespace {
 
-constexpr std::array kDialects = {&kCompressedTensors, &kGptq,    &kGptqV2,         &kAwq,         &kBitsAndBytes,
-                                  &kFp8Blocks,         &kComfyUi, &kTorchQuantized, &kGgufDialect, &kPlain};
+constexpr std::array kDialects = {&kCompressedTensors, &kGptq,           &kGptqV2,      &kAwq,
+                                  &kBitsAndBytes,      &kFp8Blocks,      &kComfyUi,     &kQuanto,
+                                  &kTorchAo,           &kTorchQuantized, &kGgufDialect, &kPlain};
 
 }  // namespace
 

@@ -59,6 +59,10 @@ constexpr Case kCases[] = {
     {"bitsandbytes", "nf4"},
     {"bitsandbytes", "int8"},
     {"fp8_blocks", "fp8_e4m3:b32x32"},
+    {"quanto", "int8"},
+    {"torchao", "int8+int8:token:dyn"},
+    {"torchao", "int4:g32:asym"},
+    {"torchao", "int4:g32"},
 };
 
 Model model_of(const Case& c) {

@@ -100,7 +100,43 @@ TEST_CASE("static activations: a layer without a range is an error that says wha
   CHECK(!written(kept, some).find("a.k_proj.input_scale"));
 }
 
+TEST_CASE("static activations of nvfp4: a multiplier for each layer's input, joined layers have the same") {
+  const MemoryCheckpoint file = written(recipe_of("nvfp4+nvfp4"), ranges());
+  CHECK(number(file, "a.q_proj.input_global_scale") == 448.0f * 6.0f / 4);
+  CHECK(number(file, "a.k_proj.input_global_scale") == 448.0f * 6.0f / 4);
+  CHECK(number(file, "a.o_proj.input_global_scale") == 448.0f * 6.0f / 6);
+  CHECK(!file.find("a.o_proj.input_scale"));
+  const std::string config = *find_string(file.metadata(), "quantization_config");
+  CHECK(contains(config, R"("dynamic":"local")"));
+  CHECK(contains(config, R"("format":"nvfp4-pack-quantized")"));
+  const Source source = describe(file);
+  REQUIRE(source.tensors.size() == 3);
+  CHECK(*source.tensors[0].spec == parse_spec("nvfp4+nvfp4"));
+  CHECK(validate(file, serial_executor()).findings.empty());
+  // The weights are those of nvfp4 alone.
+  const MemoryCheckpoint alone = written(recipe_of("nvfp4"));
+  for (const TensorInfo& tensor : alone.tensors()) {
+    const Tensor a = file.read(file.find(tensor.name).value()), b = alone.read(alone.find(tensor.name).value());
+    CHECK(std::ranges::equal(a.bytes(), b.bytes()));
+  }
+  Analysis nothing = ranges();
+  nothing.inputs[kNames[2]] = {0, 0};
+  CHECK(number(written(recipe_of("nvfp4+nvfp4"), nothing), "a.o_proj.input_global_scale") == 1);
+  CHECK(contains(message_of([] { written(recipe_of("nvfp4+nvfp4")); }), "--stats"));
+  Recipe other = recipe_of("nvfp4+nvfp4");
+  other.dialect = "comfyui";
+  CHECK(contains(message_of([&] { written(other, ranges()); }), "ComfyUI"));
+}
+
 TEST_CASE("static activations: text, and what they cannot be") {
+  CHECK(to_string(parse_spec("nvfp4+nvfp4")) == "nvfp4+nvfp4:tensor:static");
+  CHECK(parse_spec("nvfp4+nvfp4:tensor:static") == parse_spec("nvfp4+nvfp4"));
+  for (const char* text : {"nvfp4+int8", "int8+nvfp4", "fp8_e4m3+nvfp4"}) {
+    CHECK(contains(message_of([&] { parse_spec(text); }), "nvfp4+nvfp4"));
+  }
+  CHECK(contains(message_of([] { parse_spec("nvfp4+nvfp4:dyn"); }), "+nvfp4:static"));
+  CHECK(contains(message_of([] { parse_spec("nvfp4+nvfp4:token"); }), ":tensor:static"));
+  CHECK(contains(message_of([] { parse_spec("nvfp4+nvfp4:asym"); }), "mapping"));
   CHECK(to_string(parse_spec("int8+int8:static")) == "int8:channel=0:sym:narrow+int8:tensor:sym:static");
   CHECK(parse_spec("int8+int8:static") != parse_spec("int8+int8:tensor:dyn"));
   CHECK(contains(message_of([] { parse_spec("int8+int8:token:static"); }), ":tensor:static"));

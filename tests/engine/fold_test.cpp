@@ -1,6 +1,8 @@
 // Batch normalizations folded into the layers before them.
 #include <doctest/doctest.h>
 
+#include <bit>
+#include <cstring>
 #include <limits>
 
 #include "mq/fold.hpp"
@@ -108,6 +110,84 @@ TEST_CASE("fold: the made bias follows its weight, and a normalization needs no 
   CHECK(values_of(*folded, "a.bias") == std::vector<float>{-0.5F, -0.5F});
 }
 
+TEST_CASE("fold: 16-bit layers are folded in float32 and rounded once, to the even neighbour") {
+  // A factor of 1 + 2^-8 of weights 1 and 1.5: bfloat16 has 7 bits, so that both lie between two neighbours.
+  const auto model = [](DType dtype, std::uint16_t one, std::uint16_t more) {
+    auto made = std::make_unique<test::MemoryCheckpoint>();
+    made->add<std::uint16_t>("a.weight", dtype, {1, 2}, {one, more});
+    made->add<float>("n.running_mean", DType::Float32, {1}, {0});
+    made->add<float>("n.running_var", DType::Float32, {1}, {0.5F});
+    made->add<float>("n.weight", DType::Float32, {1}, {1 + 1.0F / 256});
+    made->add<float>("n.bias", DType::Float32, {1}, {1 + 3.0F / 256});
+    return made;
+  };
+  const std::vector<BatchNormFold> folds = {{"a", "n", 0.5}};
+  const auto words = [](const Checkpoint& checkpoint, const char* name) {
+    const Tensor tensor = checkpoint.read(checkpoint.find(name).value());
+    std::vector<std::uint16_t> values(tensor.bytes().size() / 2);
+    std::memcpy(values.data(), tensor.bytes().data(), tensor.bytes().size());
+    return values;
+  };
+  const auto brain = fold_batch_norms(model(DType::BFloat16, 0x3f80, 0x3fc0), folds);
+  CHECK(brain->tensors()[0].dtype == DType::BFloat16);
+  CHECK(brain->tensors()[1].dtype == DType::BFloat16);
+  // 1 + 2^-8 is halfway: even, 1; 1.5 + 1.5 * 2^-8 is above halfway; the bias 1 + 3 * 2^-8 is halfway: even, 1 + 2^-6.
+  CHECK(words(*brain, "a.weight") == std::vector<std::uint16_t>{0x3f80, 0x3fc1});
+  CHECK(words(*brain, "a.bias") == std::vector<std::uint16_t>{0x3f82});
+  const auto half = fold_batch_norms(model(DType::Float16, 0x3c00, 0x3e00), folds);
+  CHECK(half->tensors()[0].dtype == DType::Float16);
+  CHECK(words(*half, "a.weight") == std::vector<std::uint16_t>{0x3c04, 0x3e06});
+  CHECK(words(*half, "a.bias") == std::vector<std::uint16_t>{0x3c0c});
+  // 65504 times the factor is no float16.
+  const auto large = fold_batch_norms(model(DType::Float16, 0x7bff, 0), folds);
+  const auto error = test::error_of([&] { large->read(0); });
+  REQUIRE(error);
+  CHECK(error->code() == ErrorCode::Numeric);
+  CHECK(error->details().tensor == "a.weight");
+}
+
+TEST_CASE("fold: a network of 16 bits becomes the folded one of 32, rounded once") {
+  const auto folder = test::data_dir() / "cnn";
+  auto original = open_checkpoint(folder / "cnn.pt");
+  auto narrow = std::make_unique<test::MemoryCheckpoint>();
+  auto rounded = std::make_unique<test::MemoryCheckpoint>();
+  for (std::size_t i = 0; i < original->tensors().size(); ++i) {
+    const TensorInfo& tensor = original->tensors()[i];
+    if (tensor.dtype != DType::Float32) continue;
+    const std::vector<float> values = values_of(*original, tensor.name);
+    // Of the weights only what bfloat16 has, so that both networks have the same.
+    std::vector<float> cut = values;
+    std::vector<std::uint16_t> words;
+    for (float& value : cut) {
+      auto bits = std::bit_cast<std::uint32_t>(value);
+      words.push_back(static_cast<std::uint16_t>(bits >> 16));
+      value = std::bit_cast<float>(bits & 0xffff0000u);
+    }
+    const bool layer = tensor.name.starts_with("conv");
+    rounded->add<float>(tensor.name, DType::Float32, tensor.shape, layer ? cut : values);
+    if (layer) {
+      narrow->add(tensor.name, DType::BFloat16, tensor.shape, words);
+    } else {
+      narrow->add<float>(tensor.name, DType::Float32, tensor.shape, values);
+    }
+  }
+  const std::vector<BatchNormFold> folds = {{"conv1", "bn1", kEps}, {"conv2", "bn2", kEps}};
+  const auto exact = fold_batch_norms(std::move(rounded), folds), made = fold_batch_norms(std::move(narrow), folds);
+  for (const char* name : {"conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias"}) {
+    CAPTURE(name);
+    const std::vector<float> expected = values_of(*exact, name);
+    const Tensor stored = made->read(made->find(name).value());
+    REQUIRE(stored.dtype() == DType::BFloat16);
+    std::vector<std::uint16_t> words(expected.size()), right;
+    std::memcpy(words.data(), stored.bytes().data(), stored.bytes().size());
+    for (const float value : expected) {
+      const auto bits = std::bit_cast<std::uint32_t>(value);
+      right.push_back(static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16));
+    }
+    CHECK(words == right);
+  }
+}
+
 TEST_CASE("fold: what is not known or does not fit is refused by name") {
   CHECK(says(refusal(small_model(), {{"conv", "bn", 0}}), "eps"));
   CHECK(says(refusal(small_model(), {{"conv", "bn", -1}}), "eps"));
@@ -116,9 +196,9 @@ TEST_CASE("fold: what is not known or does not fit is refused by name") {
   CHECK(says(refusal(small_model(), {{"conv", "nothing", kEps}}), "nothing.running_mean"));
   CHECK(says(refusal(small_model(), {{"fc", "bn", kEps}}), "does not fit the layer's channels"));
   CHECK(says(refusal(small_model(), {{"conv", "bn", kEps}, {"conv", "bn", kEps}}), "two folds"));
-  auto half = small_model();
-  half->infos()[0].dtype = DType::Float16;
-  CHECK(says(refusal(std::move(half), {{"conv", "bn", kEps}}), "float32 only"));
+  auto bytes = small_model();
+  bytes->infos()[0].dtype = DType::Float8E4M3FN;
+  CHECK(says(refusal(std::move(bytes), {{"conv", "bn", kEps}}), "float32, float16 or bfloat16"));
   auto tied = small_model();
   tied->infos()[0].storage = tied->infos()[6].storage = 1;
   CHECK(says(refusal(std::move(tied), {{"conv", "bn", kEps}}), "shares its bytes"));

@@ -39,6 +39,7 @@ std::vector<Scenario> all_scenarios() {
     all.push_back({how + " file", "out.safetensors", replaces, true, kInput, kOptions});
     all.push_back({how + " file with a temporary name", "out.safetensors", replaces, false, kInput, kOptions});
     all.push_back({how + " folder", "out", replaces, true, kInput, kOptions});
+    all.push_back({how + " file for PyTorch", "out.pt", replaces, true, kInput, kOptions});
   }
   return all;
 }

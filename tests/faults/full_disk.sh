@@ -36,7 +36,7 @@ fails() {
   esac
 }
 
-for out in out.safetensors out; do
+for out in out.safetensors out out.pt; do
   "$program" quantize "$input" $out >/dev/null
   head -c 20000000 /dev/zero >fill 2>/dev/null || :
   fails new-$out
@@ -44,7 +44,7 @@ for out in out.safetensors out; do
   rm fill
   # Room for the weights but not for all that goes with them.
   free=$(($(df --output=avail -B1 . | tail -n 1)))
-  size=$(find $out* -type f -name '*.safetensors' -printf '%s\n' | head -n 1)
+  size=$(find $out* -type f \( -name '*.safetensors' -o -name '*.pt' \) -printf '%s\n' | head -n 1)
   if [ "$free" -gt $((size + 8192)) ]; then
     head -c $((free - size - 8192)) /dev/zero >fill
     fails new-$out

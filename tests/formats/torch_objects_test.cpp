@@ -222,6 +222,13 @@ TEST_CASE("torch objects: kinds of tensors that are not read are refused with th
     CHECK(error->details().tensor == "a.b");
     CHECK(error->details().message.find(kind.says) != std::string::npos);
   }
+  PickleBuilder subclass;
+  subclass.proto().empty_dict().text("a").global("torch._utils", "_rebuild_wrapper_subclass").mark();
+  subclass.global("torchao.quantization", "Int8Tensor").integers({2, 2}).tuple().reduce().setitem();
+  const auto refused = torch_error(subclass);
+  REQUIRE(refused);
+  CHECK(refused->details().found == "torchao.quantization.Int8Tensor");
+  CHECK(refused->details().hint.find("safetensors") != std::string::npos);
   PickleBuilder p;
   p.proto().empty_dict().text("a").global("torch._utils", "_rebuild_tensor_v2").mark().storage({.numel = 6});
   p.integer(0).integers({6}).integers({1}).boolean(false).ordered_dict().empty_dict().text("future").boolean(true);

@@ -3,8 +3,8 @@ import os
 
 import torch
 from compressed_tensors.quantization import QuantizationArgs
-from compressed_tensors.quantization.lifecycle.forward import fake_quantize
-from compressed_tensors.quantization.utils import calculate_qparams
+from compressed_tensors.quantization.lifecycle.forward import fake_quantize, forward_quantize
+from compressed_tensors.quantization.utils import calculate_qparams, generate_gparam
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
@@ -77,6 +77,34 @@ def check_static(name, *options):
     print(f"{name}: input scales and logits equal, {100 * change:.1f} % from the original's")
 
 
+def check_nvfp4():
+    """Weights and activations of 4 bits: one multiplier for what a layer takes in, and scales that the runtime finds."""
+    folder = quantized("nvfp4-static", "--for", "vllm:nvfp4", "--stats", STATS)
+    stored = load(folder)
+    theirs = model_in(folder)
+    run("dequantize", folder, folder + "-same")
+    floats = model_in(folder + "-same")
+    joined = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
+    for module, layer in linears(theirs).items():
+        args = layer.quantization_scheme.input_activations
+        assert args.num_bits == 4 and args.dynamic == "local" and args.strategy == "tensor_group"
+        parent, leaf = module.rsplit(".", 1)
+        # What joined layers take in is the same.
+        least, most = (torch.tensor([value]) for value in RANGES[f"{parent}.{joined.get(leaf, leaf)}"])
+        mine, loaded = stored[module + ".input_global_scale"], layer.input_global_scale.data
+        # They multiply by a reciprocal.
+        torch.testing.assert_close(mine, generate_gparam(least, most), rtol=2 ** -22, atol=0, msg=module)
+        assert torch.equal(loaded, mine.to(loaded.dtype)), (module, loaded)
+        plain = floats.get_submodule(module)
+        plain.input_global_scale, plain.quantization_status = layer.input_global_scale, layer.quantization_status
+        plain.register_forward_pre_hook(lambda at, inputs, args=args: (forward_quantize(at, inputs[0], "input", args),))
+    a, b = logits(theirs), logits(floats)
+    assert torch.equal(a, b), (a - b).abs().max()
+    change = (a - FLOAT).norm() / FLOAT.norm()
+    assert 0 < change < 0.5, change
+    print(f"nvfp4: input multipliers and logits equal, {100 * change:.1f} % from the original's")
+
+
 def watch_with(layer, args, scale, zero_point):
     """Rounds what a float layer takes in as compressed-tensors does."""
     zero_point = torch.zeros(1, dtype=args.zp_dtype or torch.int8) if zero_point is None else zero_point
@@ -105,4 +133,5 @@ FLOAT = logits(model_in(MODEL))
 check_static("w8a8-static", "--for", "vllm:w8a8-static")
 check_static("w8a8-static-asym", "--scheme", "int8+int8:static:asym")
 check_static("fp8-static", "--for", "vllm:fp8-static")
+check_nvfp4()
 check_joined_scales()

@@ -1,4 +1,5 @@
 """Values of quantized models as their own packages decode them, against `mq-convert dequantize` (see dialects.sh)."""
+import ast
 import importlib.util
 import os
 
@@ -44,6 +45,35 @@ def autogptq_values(t, module, bits):
         setattr(layer, leaf, t[f"{module}.{leaf}"])
     layer.scales = t[module + ".scales"].float()
     return layer(torch.eye(rows)).T
+
+
+def gptqmodel_layer():
+    """What GPTQModel's layers decode with, cut out of the file that has it: all of it asks for the rest of the package.
+    None if the package is not there."""
+    spec = importlib.util.find_spec("gptqmodel")
+    if spec is None:
+        return None
+    path = os.path.join(spec.submodule_search_locations[0], "nn_modules", "qlinear", "__init__.py")
+    with open(path) as file:
+        tree = ast.parse(file.read())
+    names = ("_torch_right_shift", "_torch_left_shift", "_init_wf_unsqueeze_buffers", "dequantize_weight", "_dequantize_from_codes")
+    found = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name in names}
+    scope = {"t": torch}
+    exec(compile(ast.Module(list(found.values()), []), path, "exec"), scope)
+    return type("Layer", (torch.nn.Module,), {**{name: scope[name] for name in names[2:]},
+                                              "_wf_device": lambda self: self.qweight.device})
+
+
+def gptqmodel_values(t, module, bits):
+    """GPTQModel's layer, which holds zero points as version 2 stores them."""
+    layer = GPTQMODEL()
+    layer.bits, layer.maxq, layer.planar, layer.enable_wf_unsqueeze = bits, 2 ** bits - 1, False, True
+    layer.pack_dtype_bits, layer.pack_factor = 32, 32 // bits
+    layer.dequant_dtype = torch.int16 if bits == 8 else torch.int8
+    for leaf in ("qweight", "qzeros", "g_idx"):
+        setattr(layer, leaf, t[f"{module}.{leaf}"])
+    layer.in_features, layer.scales = layer.g_idx.shape[0], t[module + ".scales"].float()
+    return layer.dequantize_weight().T
 
 
 def awq_values(t, module, group):
@@ -106,6 +136,27 @@ def check_nested():
     print("bitsandbytes, double quantization: values equal")
 
 
+def check_crossing(folder):
+    """Groups that go on in the next row: our codes and scales, and bitsandbytes' of a shape that whole groups do not fill."""
+    import bitsandbytes.functional as F
+    from safetensors.torch import save_file
+
+    source, ours = load(MODEL), load(folder)
+    keys = [k[: -len(".absmax")] for k in ours if k.endswith(".absmax")]
+    for key in keys:
+        packed, state = F.quantize_4bit(source[key].float(), blocksize=4096, quant_type="nf4")
+        assert torch.equal(packed, ours[key]) and torch.equal(state.absmax, ours[key + ".absmax"]), key
+    weight = source[keys[0]].float()[:67, :101].contiguous()
+    for quant_type, nested in (("nf4", False), ("nf4", True), ("fp4", False)):
+        packed, state = F.quantize_4bit(weight, blocksize=64, compress_statistics=nested, quant_type=quant_type)
+        file = os.path.join(WORK, f"short-{quant_type}-{nested}.safetensors")
+        save_file({"m.weight": packed, **{f"m.weight.{k}": v for k, v in state.as_dict(packed=True).items()}}, file)
+        run("dequantize", file, file + ".values.safetensors", "--dtype", "f32")
+        with safe_open(file + ".values.safetensors", "pt") as handle:
+            assert torch.equal(F.dequantize_4bit(packed, state), handle.get_tensor("m.weight")), (quant_type, nested)
+    print(f"bitsandbytes, groups across rows: {len(keys)} weights have its codes and scales, a short last group is read")
+
+
 def check_double_quantization(folder, quant_type):
     """Ours against what bitsandbytes makes of the same weights: codes and parameters, and never a farther code."""
     import bitsandbytes.functional as F
@@ -154,8 +205,14 @@ for scheme, bits in (("int4:g128", 4), ("int4:g32:signed", 4), ("int8:channel", 
     check(f"GPTQ {scheme}", folder, lambda t, m, b=bits: gptq_values(t, m, b, 1), ".qweight")
     if AUTO_GPTQ is not None:
         check(f"GPTQ {scheme} in AutoGPTQ", folder, lambda t, m, b=bits: autogptq_values(t, m, b), ".qweight")
-check("GPTQ v2 int4:g32:asym", quantized("gptq2", "--scheme", "int4:g32:asym", "--dialect", "gptq_v2"),
-      lambda t, m: gptq_values(t, m, 4, 2), ".qweight")
+GPTQMODEL = gptqmodel_layer()
+if GPTQMODEL is None:
+    print("GPTQModel: skipped, there is no package gptqmodel")
+for scheme, bits in (("int4:g32:asym", 4), ("int4:channel:asym", 4), ("int8:g128:asym", 8), ("int3:g64:asym", 3), ("int2:g64:asym", 2)):
+    folder = quantized(f"gptq2-{scheme}", "--scheme", scheme, "--dialect", "gptq_v2")
+    check(f"GPTQ v2 {scheme}", folder, lambda t, m, b=bits: gptq_values(t, m, b, 2), ".qweight")
+    if GPTQMODEL is not None:
+        check(f"GPTQ v2 {scheme} in GPTQModel", folder, lambda t, m, b=bits: gptqmodel_values(t, m, b), ".qweight")
 AWQ = module_of("awq", "utils", "packing_utils")
 if AWQ is None:
     print("AWQ: skipped, there is no package awq")
@@ -168,6 +225,11 @@ for scheme in ("nf4", "fp4:g128", "nf4:signed"):
     check_bitsandbytes(f"bitsandbytes {scheme}", folder)
     if scheme != "fp4:g128":
         check_logits(f"bitsandbytes {scheme}", folder)
+# Groups of eight rows.
+folder = quantized("bnb-crossing", "--scheme", "nf4:g4096", "--dialect", "bitsandbytes")
+check_bitsandbytes("bitsandbytes nf4:g4096", folder)
+check_logits("bitsandbytes nf4:g4096", folder)
+check_crossing(folder)
 for scheme in ("nf4:dq", "fp4:g128:dq"):
     folder = quantized(f"bnb-{scheme}", "--scheme", scheme, "--dialect", "bitsandbytes")
     check_bitsandbytes(f"bitsandbytes {scheme}", folder)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Holds what mq-convert writes for other tools against what those tools make of it: values, bit for bit where both
 # compute alike. Needs Python with torch, transformers, safetensors, compressed-tensors, bitsandbytes, accelerate and,
-# without their dependencies, autoawq, auto-gptq and comfy-kitchen.
+# without their dependencies, autoawq, auto-gptq, comfy-kitchen, torchao, optimum-quanto and gptqmodel.
 # Usage: dialects.sh MQ_CONVERT MODEL_FOLDER
 #   MQ_INTEROP_PYTHON   the interpreter that has the packages
 #   MQ_INTEROP_INSTALL  a folder to make a virtual environment in instead, by pip
@@ -16,7 +16,7 @@ python=${MQ_INTEROP_PYTHON:-}
 if [ -z "$python" ] && [ -n "${MQ_INTEROP_INSTALL:-}" ]; then
   python3 -m venv "$MQ_INTEROP_INSTALL" || skip "no virtual environment can be made"
   "$MQ_INTEROP_INSTALL/bin/pip" install -q torch transformers safetensors compressed-tensors bitsandbytes accelerate &&
-    "$MQ_INTEROP_INSTALL/bin/pip" install -q --no-deps autoawq auto-gptq comfy-kitchen || skip "the packages cannot be installed"
+    "$MQ_INTEROP_INSTALL/bin/pip" install -q --no-deps autoawq auto-gptq comfy-kitchen torchao optimum-quanto gptqmodel || skip "the packages cannot be installed"
   python=$MQ_INTEROP_INSTALL/bin/python
 fi
 [ -n "$python" ] || skip "set MQ_INTEROP_PYTHON, or MQ_INTEROP_INSTALL to a folder for the packages"
@@ -24,7 +24,7 @@ fi
   skip "$python lacks torch, transformers, safetensors, compressed_tensors, bitsandbytes or accelerate"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-for checks in dialects activations comfyui; do
+for checks in dialects activations comfyui torch_packages; do
   "$python" "$here/$checks.py" "$program" "$model" "$work"
   rm -rf "$work"/*
 done

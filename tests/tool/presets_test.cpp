@@ -73,3 +73,25 @@ TEST_CASE("static activations take their ranges from --stats, and say so in the 
   CHECK(run_tool({"validate", out, "--for", "transformers"}).exit_code == 0);
   CHECK(run_tool({"compare", kLlama, out, "--min-sqnr", "35"}).exit_code == 0);
 }
+
+TEST_CASE("presets of torchao and quanto: folders that validate, with what those programs read beside the weights") {
+  const TempDir dir;
+  const std::string ao = (dir / "ao").string(), quanto = (dir / "quanto").string();
+  const Outcome made = quantize(kLlama, ao, {"--for", "torchao:int8-dynamic", "--json"});
+  REQUIRE(made.exit_code == 0);
+  CHECK(made.out.find("\"transformers\"") != std::string::npos);
+  CHECK(read_file(dir / "ao" / "config.json").find("Int8DynamicActivationInt8WeightConfig") != std::string::npos);
+  CHECK(run_tool({"validate", ao, "--for", "torchao"}).exit_code == 0);
+  REQUIRE(quantize(ao, quanto, {"--for", "quanto:fp8"}).exit_code == 0);
+  CHECK(read_file(dir / "quanto" / "quanto_qmap.json").find("qfloat8_e4m3fn") != std::string::npos);
+  CHECK(read_file(dir / "quanto" / "config.json").find("quantization_config") == std::string::npos);
+  CHECK(run_tool({"validate", quanto, "--for", "quanto"}).exit_code == 0);
+  CHECK(run_tool({"validate", quanto, "--for", "vllm"}).exit_code == 4);
+  // Neither map nor descriptions outlive the layout.
+  const std::string plain = (dir / "plain").string();
+  REQUIRE(run_tool({"dequantize", quanto, plain, "--no-sync"}).exit_code == 0);
+  CHECK(!std::filesystem::exists(dir / "plain" / "quanto_qmap.json"));
+  CHECK(run_tool({"compare", kLlama, plain, "--min-sqnr", "25"}).exit_code == 0);
+  check_refused(quantize(kLlama, (dir / "no").string(), {"--for", "quanto:int8", "--scheme", "int4:g32"}), "int8");
+  check_refused(quantize(kLlama, (dir / "no.safetensors").string(), {"--for", "torchao:int8"}), "model folders");
+}

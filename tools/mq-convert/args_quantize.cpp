@@ -139,8 +139,8 @@ void add_encoding(CLI::App& app, Options& options) {
             "model's own type)",
             [&](const std::string& text) { recipe.scale_dtype = parse_type("--scale-dtype", text); });
   add_value(app, kEncoding, "--stats", "FILE",
-            "ranges of what layers take in, for static activations (+int8:tensor:static): tensors MODULE.input_min and "
-            "MODULE.input_max of one number each",
+            "ranges of what layers take in, for static activations (+int8:tensor:static, +nvfp4): tensors "
+            "MODULE.input_min and MODULE.input_max of one number each",
             [&](const std::string& text) { options.stats = text; });
   add_value(app, kEncoding, "--keep", "same|fp16|bf16",
             "type of float tensors that are not quantized (default same: their own)", [&](const std::string& text) {
@@ -179,6 +179,7 @@ constexpr const char* kFooter =
   int4:g32:asym             one scale and one zero point per 32 weights
   nf4:dq                    4-bit normal floats, scales quantized too (--dialect bitsandbytes)
   int8+int8:tensor:static   activations too, with scales from --stats FILE
+  nvfp4+nvfp4               4-bit floats, activations too, with scales from --stats FILE
   int8:tensor               one scale for a whole tensor
   fp8_e4m3, fp16, bf16      8-bit floats with a scale per channel; plain casts
 

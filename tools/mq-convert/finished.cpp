@@ -53,7 +53,9 @@ Report digest_inputs(const Conversion& conversion, Executor& executor, const Con
     plan = make_plan(conversion.plan.source, copy);
     for (std::size_t i = 0; i < plan.steps.size(); ++i) {
       const Step& step = conversion.plan.steps[i];
-      plan.steps[i].leading_dims = step.leading_dims;  // rows decide what is digested together
+      // Rows decide what is digested together, and encodings may have rows of their own.
+      plan.steps[i].leading_dims = step.leading_dims;
+      plan.steps[i].spec = step.spec;
       if (step.action == Step::Action::Drop) plan.steps[i].action = step.action;
     }
   }

@@ -48,6 +48,10 @@ std::vector<CodeBar> histogram(const Tensor& codes, const QuantSpec& spec) {
 }
 
 CodeFigures code_figures(const Checkpoint& checkpoint, const LogicalTensor& logical) {
+  if (groups_cross_rows(logical)) {
+    const auto bits = 8 * static_cast<double>(logical.stored_bytes);
+    return {.bits_per_weight = bits / static_cast<double>(logical.info.numel())};
+  }
   CodeFigures figures{.bits_per_weight = bits_per_weight(*logical.spec, logical.info.shape)};
   // Blocks that hold their own scales have nothing to look at before they are decoded.
   if (is_quantized_block(logical.spec->element)) return figures;
