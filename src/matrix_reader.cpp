@@ -31,6 +31,13 @@ void transpose(const float* in, std::int64_t rows, std::int64_t cols, float* out
   }
 }
 
+// The runs of a tile in a flattened matrix of so many columns: f(first element, how many, place in the tile).
+template <class F>
+void for_each_run(const Tile& tile, std::int64_t cols, F&& f) {
+  if (tile.cols == cols) return f(tile.row * cols, tile.rows * cols, std::int64_t{0});
+  for (std::int64_t r = 0; r < tile.rows; ++r) f((tile.row + r) * cols + tile.col, tile.cols, r * tile.cols);
+}
+
 // Without what was swapped where it is stored as its transpose.
 Shape stored_shape_of(const LogicalTensor& tensor) {
   Shape shape = tensor.info.shape;
@@ -79,7 +86,7 @@ Shape MatrixReader::stored_shape() const {
 Shape MatrixReader::encoded_shape() const {
   if (!flat_) return stored_shape();
   const std::int64_t size = std::get<PerGroup>(tensor_.spec->granularity).group_size;
-  return {(stored_.numel() + size - 1) / size, size};
+  return {stored_.numel() / size + (stored_.numel() % size != 0 ? 1 : 0), size};
 }
 
 void MatrixReader::open_quantized() {
@@ -216,15 +223,12 @@ void MatrixReader::decode_run(std::int64_t first, std::int64_t count, float* out
   std::copy_n(scratch.blocks.data() + (first - groups.row * size), count, out);
 }
 
-void MatrixReader::decode_flat(const Tile& tile, float* out, Scratch& scratch) const {
-  if (tile.cols == stored_.cols) return decode_run(tile.row * stored_.cols, tile.rows * tile.cols, out, scratch);
-  for (std::int64_t r = 0; r < tile.rows; ++r) {
-    decode_run((tile.row + r) * stored_.cols + tile.col, tile.cols, out + r * tile.cols, scratch);
-  }
-}
-
 void MatrixReader::read_quantized(const Tile& tile, float* out, Scratch& scratch) const {
-  if (flat_) return decode_flat(tile, out, scratch);
+  if (flat_) {
+    return for_each_run(tile, stored_.cols, [&](std::int64_t first, std::int64_t count, std::int64_t at) {
+      decode_run(first, count, out + at, scratch);
+    });
+  }
   const std::int64_t block = info(codec_.spec.element).block_numel;
   if (tile.col % block == 0 && tile.cols % block == 0) return decode(tile, out, scratch);
   // The blocks that the tile cuts, whole; rows are whole blocks, so that these lie inside the matrix.
@@ -367,13 +371,11 @@ void MatrixReader::read_flattened(std::int64_t first, std::int64_t count, float*
 }
 
 void MatrixReader::read(const Tile& tile, float* out, Scratch& scratch) const {
-  if (columns_ != 0 && tile.cols == columns_) {
-    return read_flattened(tile.row * columns_, tile.rows * columns_, out, scratch);
+  if (columns_ != 0) {
+    return for_each_run(tile, columns_, [&](std::int64_t first, std::int64_t count, std::int64_t at) {
+      read_flattened(first, count, out + at, scratch);
+    });
   }
-  for (std::int64_t r = 0; columns_ != 0 && r < tile.rows; ++r) {
-    read_flattened((tile.row + r) * columns_ + tile.col, tile.cols, out + r * tile.cols, scratch);
-  }
-  if (columns_ != 0) return;
   if (!transposed_) return read_stored(tile, out, scratch);
   const Tile stored{.row = tile.col, .rows = tile.cols, .col = tile.row, .cols = tile.rows};
   scratch.values.resize(static_cast<std::size_t>(tile.rows * tile.cols));

@@ -81,7 +81,6 @@ class MatrixReader {
   void read_quantized(const Tile& tile, float* out, Scratch& scratch) const;
   void decode(const Tile& tile, float* out, Scratch& scratch) const;
   void decode_reordered(const Tile& tile, float* out, Scratch& scratch) const;
-  void decode_flat(const Tile& tile, float* out, Scratch& scratch) const;
   void decode_run(std::int64_t first, std::int64_t count, float* out, Scratch& scratch) const;
   std::vector<std::span<std::byte>> read_tile(const Tile& tile, Scratch& scratch) const;
   ByteRect part_rect(const Part& part, const Tile& tile) const;

@@ -97,11 +97,11 @@ class Finder : DialectReader {
     out.info.dtype = claim.original;
     out.transposed = claim.transposed;
     if (out.transposed) std::swap(out.info.shape.front(), out.info.shape.back());
-    const std::size_t codes = expect(name, DType::UInt8, (weights + 1) / 2);
+    const std::size_t codes = expect(name, DType::UInt8, weights / 2 + weights % 2);
     out.info.file = tensor(codes).file;
     using Form = PartForm;
     out.parts.push_back({"codes", codes, {.packing = Form::Packing::Along, .fields = Form::Fields::HighFirst}});
-    const std::int64_t blocks = (weights + block - 1) / block;
+    const std::int64_t blocks = weights / block + (weights % block != 0 ? 1 : 0);
     const std::size_t absmax = expect(name + ".absmax", nested ? DType::UInt8 : DType::Float32, blocks);
     out.parts.push_back({"scale", absmax, {.value = nested ? Form::Value::Nested : Form::Value::Itself}});
     if (nested) add_nested(state, name, blocks, out);

@@ -72,11 +72,13 @@ TEST_CASE("spec: printing spells out every default and is read back as the same 
     const CodecOptions options = codec_of(scheme.spec).options;
     for (const char* granularity : {"", ":tensor", ":channel", ":channel=2", ":g64", ":b16x128"}) {
       for (const char* mapping : {"", ":asym", ":full", ":signed:sym"}) {
-        for (const char* activation : {"", "+int8", "+int8:tensor:asym:dyn", "+fp8_e4m3:tensor"}) {
+        for (const char* activation : {"", "+int8", "+int8:tensor:asym:dyn", "+fp8_e4m3:tensor", "+nvfp4"}) {
           if (*granularity != 0 && !options.granularity) continue;
           if (*granularity != 0 && options.groups_only && granularity[1] != 'g') continue;
           if (*mapping != 0 && !options.mapping) continue;
           if (*activation != 0 && !options.activation) continue;
+          const bool same = (scheme.name == "nvfp4") == (activation == std::string_view("+nvfp4"));
+          if (*activation != 0 && !same) continue;
           const QuantSpec spec = parse_spec(std::string(scheme.name) + granularity + mapping + activation);
           CHECK(parse_spec(to_string(spec)) == spec);
           CHECK(to_string(parse_spec(to_string(spec))) == to_string(spec));
