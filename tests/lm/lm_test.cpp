@@ -251,7 +251,7 @@ TEST_CASE("lm: a command line that cannot be run is refused, naming the option")
   refused({"--tokens", tiny.tokens(), "--reference", tiny.model(), "--scheme", "int8@maybe"}, "int8@maybe");
   refused({"--tokens", tiny.tokens(), "--reference", tiny.model(), "--scheme", "int99"}, "int99");
   refused({"--tokens", tiny.tokens(), "--reference", tiny.model(), "--scheme", "int4,hard"}, "one of fast, search, max");
-  refused({"--tokens", tiny.tokens(), "--reference", tiny.model(), "--scheme", "int4,fast,mae"}, "one of mse, magnitude");
+  refused({"--tokens", tiny.tokens(), "--reference", tiny.model(), "--scheme", "int4,fast,mae"}, "the objective mse, magnitude");
   refused({"--tokens", tiny.tokens(), "--reference", tiny.model(), "--scheme", "int4:g16,search,importance", "--windows",
            "1", "--window-tokens", "32"},
           "importance");

@@ -171,7 +171,9 @@ TEST_CASE("schemes lists every encoding with bits per weight and who loads it") 
   CHECK(at(value, {"schemes"}).as_array()->size() > 10);
   for (const json::Value& row : *at(value, {"schemes"}).as_array()) {
     const std::string& name = *row.find("name")->as_string();
-    CHECK(!row.find("dialect")->as_string()->empty());
+    // No runtime's files hold these: they are for programs that quantize in memory.
+    const bool in_memory = name.starts_with("hqq") || name == "mxfp8_e5m2";
+    CHECK(row.find("dialect")->as_string()->empty() == in_memory);
     if (name == "nf4") CHECK(*row.find("dialect")->as_string() == "bitsandbytes");
     if (name == "q4_k") CHECK(*row.find("dialect")->as_string() == "gguf");
   }
