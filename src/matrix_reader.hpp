@@ -87,14 +87,23 @@ class MatrixReader {
   void read_part(const Part& part, const ByteRect& rect, std::span<std::byte> out) const;
   std::vector<std::byte> in_bytes(std::span<const std::byte> codes, const Tile& tile) const;
 
+  // Reads rows of a stored matrix: read(row in the file, first of the rows read, how many).
+  template <class F>
+  void for_each_stored_rows(const Tile& tile, bool whole_rows, F&& read) const {
+    if (whole_rows && !row_order_.changes()) return read(tile.row, std::int64_t{0}, tile.rows);
+    for (std::int64_t r = 0; r < tile.rows; ++r) read(row_order_.target(tile.row + r), r, std::int64_t{1});
+  }
+  // The runs of a tile in a flattened matrix of so many columns: f(first element, how many, place in the tile).
+  template <class F>
+  static void for_each_run(const Tile& tile, std::int64_t cols, F&& f) {
+    if (tile.cols == cols) return f(tile.row * cols, tile.rows * cols, std::int64_t{0});
+    for (std::int64_t r = 0; r < tile.rows; ++r) f((tile.row + r) * cols + tile.col, tile.cols, r * tile.cols);
+  }
+
   const Checkpoint& checkpoint_;
   const LogicalTensor& tensor_;
   bool transposed_;
   std::int64_t columns_;
-  // Reads rows of a stored matrix: f(row in the file, first of the rows read, how many).
-  template <class F>
-  void for_each_stored_rows(const Tile& tile, bool whole_rows, F&& read) const;
-
   RowOrder row_order_;  // of the stored rows
   MatrixShape stored_;  // as the bytes lie in the file
   MatrixShape shape_;   // as seen

@@ -157,6 +157,19 @@ def check_crossing(folder):
     print(f"bitsandbytes, groups across rows: {len(keys)} weights have its codes and scales, a short last group is read")
 
 
+def check_fp8_blocks(folder):
+    """DeepSeek's layout as transformers loads it without a GPU: dequantized on the way."""
+    from transformers import AutoModelForCausalLM
+
+    ours = load(folder + "-f32")
+    theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).state_dict()
+    keys = [k[: -len("_scale_inv")] for k in load(folder) if k.endswith(".weight_scale_inv")]
+    assert len(keys) == LINEAR, len(keys)
+    for key in keys:
+        assert torch.equal(theirs[key].float(), ours[key].to(theirs[key].dtype).float()), key
+    print(f"fp8_blocks: {len(keys)} weights equal as {theirs[keys[0]].dtype}")
+
+
 def check_double_quantization(folder, quant_type):
     """Ours against what bitsandbytes makes of the same weights: codes and parameters, and never a farther code."""
     import bitsandbytes.functional as F
@@ -241,3 +254,4 @@ check_bitsandbytes_int8(quantized("bnb-int8", "--scheme", "int8", "--dialect", "
 check_nested()
 for scheme in ("int4:g32", "int4:g32:signed", "nvfp4", "mxfp4", "mxfp8", "fp8_e4m3:b128x128"):
     check_logits(f"compressed-tensors {scheme}", quantized(f"ct-{scheme}", "--scheme", scheme))
+check_fp8_blocks(quantized("fp8-blocks", "--scheme", "fp8_e4m3:b128x128", "--dialect", "fp8_blocks"))

@@ -26,6 +26,7 @@ const std::vector<Kind>& kinds() {
       {"compressed-tensors", "ct-fp8", {"--scheme", "fp8_e4m3"}, 28},
       {"compressed-tensors", "ct-nvfp4", {"--scheme", "nvfp4"}, 16},
       {"compressed-tensors", "ct-mxfp4", {"--scheme", "mxfp4"}, 15},
+      {"compressed-tensors", "ct-mxfp8", {"--scheme", "mxfp8"}, 28},
       {"GPTQ", "gptq", {"--scheme", "int4:g32", "--dialect", "gptq"}, 16},
       {"GPTQ", "gptq2", {"--scheme", "int4:g32:asym", "--dialect", "gptq_v2"}, 18},
       {"AWQ", "awq", {"--scheme", "int4:g32:asym", "--dialect", "awq"}, 18},
