@@ -53,6 +53,7 @@ constexpr Case kCases[] = {
     {"compressed_tensors", "int8"},
     {"compressed_tensors", "nvfp4"},
     {"compressed_tensors", "mxfp4"},
+    {"compressed_tensors", "mxfp8"},
     {"gptq", "int4:g32"},
     {"gptq_v2", "int3:g32:asym"},
     {"awq", "int4:g32:asym"},
