@@ -88,11 +88,11 @@ TEST_CASE("crossing groups: the same bytes with any number of threads, and a sou
 TEST_CASE("crossing groups: of quantized weights, those of their values") {
   const MemoryCheckpoint c = one({64, 96});
   const auto seven = make_thread_executor(7);
-  for (const auto& [scheme, dialect] :
+  for (const auto& made_of :
        {std::pair{"int8", "compressed_tensors"}, std::pair{"int4:g32", "gptq"}, std::pair{"int4:g32:asym", "awq"},
         std::pair{"nf4:g32", "bitsandbytes"}, std::pair{"nf4:g2048", "bitsandbytes"}}) {
-    CAPTURE(scheme);
-    const Recipe first{.scheme = parse_spec(scheme), .min_numel = 0, .dialect = dialect};
+    CAPTURE(made_of.first);
+    const Recipe first{.scheme = parse_spec(made_of.first), .min_numel = 0, .dialect = made_of.second};
     const MemoryCheckpoint quantized = written(c, first).checkpoint();
     const MemoryCheckpoint floats =
         written(quantized, {.task = Recipe::Task::Dequantize, .dtype = DType::Float32}).checkpoint();
