@@ -72,8 +72,13 @@ std::string dump(const Value& value, int indent) {
 void append_string(std::string& out, std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
   constexpr std::string_view kShort = "\b\t\n\f\r\"\\", kShortNames = "btnfr\"\\";
+  const auto plain = [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; };
   out += '"';
   while (!text.empty()) {
+    const auto as_is = static_cast<std::size_t>(std::ranges::find_if_not(text, plain) - text.begin());
+    out += text.substr(0, as_is);
+    text.remove_prefix(as_is);
+    if (text.empty()) break;
     const std::size_t bytes = utf8_character_bytes(text);
     const char c = text[0];
     if (bytes == 0) {
