@@ -1,22 +1,24 @@
 // Times whole conversions: against `cp` of the same file, of .pt against safetensors, and as they grow.
 //
 // The input is a synthetic fp16 language model of random weights, written once into --dir. Ratios come from pairs of
-// runs, alternating, and are medians. Every run has a new target
-// on the same file system and is preceded by a discarded write and delete of the output's size, because page backing
-// moves timings by far more than the work itself on virtual machines.
+// runs, alternating, and are medians. Every run has a new target on the same file system and is preceded by a discarded
+// write and delete of the output's size, because page backing moves timings by far more than the work itself on virtual
+// machines.
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "bench/arguments.hpp"
 #include "bench/convert_inputs.hpp"
 #include "bench/convert_io.hpp"
 #include "bench/convert_scaling.hpp"
@@ -155,7 +157,10 @@ bool parse(int argc, char** argv, Options& options) {
   for (; i + 1 < argc; i += 2) {
     const std::string_view name = argv[i];
     const std::string_view value = argv[i + 1];
-    const auto number = [&](auto& into) { std::from_chars(value.data(), value.data() + value.size(), into); };
+    const auto number = [&](auto& into) {
+      constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+      into = static_cast<std::remove_reference_t<decltype(into)>>(mq::bench::parse_whole(name, value, 1, kMost));
+    };
     if (name == "--dir") {
       options.dir = value;
     } else if (name == "--mb") {
@@ -172,7 +177,7 @@ bool parse(int argc, char** argv, Options& options) {
       return false;
     }
   }
-  return i == argc && options.megabytes > 0 && options.pairs > 0 && options.threads > 0;
+  return i == argc;
 }
 
 bool run(const Options& options) {

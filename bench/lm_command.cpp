@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -11,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/arguments.hpp"
 #include "bench/lm_eval.hpp"
 #include "mq/convert.hpp"
 #include "mq/dtype.hpp"
@@ -71,22 +71,8 @@ struct Result {
   double seconds = 0;
 };
 
-[[noreturn]] void fail(std::string_view option, std::string expected, const std::string& found) {
-  throw Error({.code = ErrorCode::Usage,
-               .message = std::string(option),
-               .expected = std::move(expected),
-               .found = found.empty() ? "nothing" : printable(found)});
-}
-
-std::int64_t parse_count(std::string_view option, const std::string& text, int least = 1) {
-  constexpr int kMost = 1'000'000;
-  std::int64_t value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, problem] = std::from_chars(text.data(), end, value);
-  if (problem != std::errc{} || stop != end || value < least || value > kMost) {
-    fail(option, "a whole number from " + std::to_string(least) + " to " + std::to_string(kMost), text);
-  }
-  return value;
+std::int64_t parse_count(std::string_view option, const std::string& text, std::int64_t least = 1) {
+  return parse_whole(option, text, least, 1'000'000);
 }
 
 // The value of that name. Throws: Usage.
@@ -128,10 +114,7 @@ Options parse(std::span<const std::string> arguments) {
   Options options;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
-    const auto value = [&]() -> const std::string& {
-      if (i + 1 == arguments.size()) fail(argument, "a value", "");
-      return arguments[++i];
-    };
+    const auto value = [&]() -> const std::string& { return value_after(arguments, i); };
     if (argument == "--help") {
       options.help = true;
     } else if (argument == "--json") {

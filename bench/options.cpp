@@ -2,31 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <set>
-#include <tuple>
+#include <utility>
 
+#include "bench/arguments.hpp"
 #include "mq/checkpoint.hpp"
-#include "mq/error.hpp"
 
 namespace mq::bench {
 namespace {
-
-[[noreturn]] void fail(std::string_view option, std::string expected, std::string_view found) {
-  throw Error({.code = ErrorCode::Usage,
-               .message = std::string(option),
-               .expected = std::move(expected),
-               .found = std::string(found.empty() ? "nothing" : found)});
-}
-
-std::int64_t parse_number(std::string_view option, std::string_view text, std::int64_t least) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < least) {
-    fail(option, "a whole number from " + std::to_string(least), text);
-  }
-  return value;
-}
 
 // MxNxK
 ProductShape parse_shape(std::string_view option, std::string_view text) {
@@ -35,7 +18,7 @@ ProductShape parse_shape(std::string_view option, std::string_view text) {
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     const std::size_t at = rest.find('x');
     if ((at == std::string_view::npos) != (i + 1 == sizes.size())) fail(option, "MxNxK, as in 32x4096x4096", text);
-    sizes[i] = parse_number(option, rest.substr(0, at), 1);
+    sizes[i] = parse_whole(option, rest.substr(0, at), 1);
     rest.remove_prefix(at == std::string_view::npos ? rest.size() : at + 1);
   }
   return {sizes[0], sizes[1], sizes[2]};
@@ -67,16 +50,13 @@ Options parse_options(std::span<const std::string> arguments) {
   Options options;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
-    const auto value = [&]() -> const std::string& {
-      if (i + 1 == arguments.size()) fail(argument, "a value", "");
-      return arguments[++i];
-    };
+    const auto value = [&]() -> const std::string& { return value_after(arguments, i); };
     if (argument == "--help") {
       options.help = true;
     } else if (argument == "--filter") {
       options.passed.push_back("--benchmark_filter=" + value());
     } else if (argument == "--repetitions") {
-      options.passed.push_back("--benchmark_repetitions=" + std::to_string(parse_number(argument, value(), 1)));
+      options.passed.push_back("--benchmark_repetitions=" + std::to_string(parse_whole(argument, value(), 1)));
     } else if (argument == "--json") {
       options.passed.push_back("--benchmark_out=" + value());
       options.passed.push_back("--benchmark_out_format=json");
@@ -91,7 +71,7 @@ Options parse_options(std::span<const std::string> arguments) {
     } else if (argument == "--perf") {
       options.perf = true;
     } else if (argument == "--pin") {
-      options.pin = static_cast<int>(parse_number(argument, value(), 0));
+      options.pin = static_cast<int>(parse_whole(argument, value(), 0));
     } else if (argument == "--svg") {
       options.svg = value();
     } else if (argument.starts_with("--benchmark_")) {
