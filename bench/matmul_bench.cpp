@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -11,6 +13,7 @@
 
 #include "bench/meter.hpp"
 #include "bench/peak.hpp"
+#include "bench/peers.hpp"
 #include "bench/roofline.hpp"
 #include "bench/rows.hpp"
 #include "kernels/dispatch.hpp"
@@ -20,6 +23,9 @@
 namespace {
 
 using mq::kernels::MatmulTable;
+
+// Of weights that come from memory: more than caches hold.
+constexpr std::size_t kColdBytes = std::size_t{320} << 20;
 
 struct Product {
   std::int64_t m, n, k;
@@ -35,7 +41,8 @@ struct Product {
 struct Encoding {
   const char* name;
   const char* spec;
-  bool quantized;  // activations
+  bool quantized;      // activations
+  bool peers = false;  // whether others' products stand beside it
 };
 
 mq::Tensor random_tensor(std::int64_t rows, std::int64_t cols) {
@@ -61,9 +68,8 @@ const mq::PackedWeights& weights_of(const Encoding& encoding, const Product& sha
 // Copies of weights that together do not fit a cache, or the weights themselves.
 std::vector<mq::PackedWeights> copies_of(const mq::PackedWeights& weights, bool cold) {
   if (!cold) return {weights};
-  constexpr std::size_t kBytes = std::size_t{320} << 20;
   std::vector<mq::PackedWeights> copies;
-  for (std::size_t i = 0; i <= kBytes / weights.bytes().size(); ++i) {
+  for (std::size_t i = 0; i <= kColdBytes / weights.bytes().size(); ++i) {
     auto copy = std::make_shared<mq::Buffer>(weights.bytes().size());
     std::memcpy(copy->data(), weights.bytes().data(), copy->size());
     const std::span<const std::byte> bytes = copy->span();
@@ -72,35 +78,21 @@ std::vector<mq::PackedWeights> copies_of(const mq::PackedWeights& weights, bool 
   return copies;
 }
 
-void run(benchmark::State& state, const MatmulTable& table, const Encoding& encoding, const Product& shape) {
-  const std::vector<mq::PackedWeights> weights = copies_of(weights_of(encoding, shape), shape.cold);
-  const mq::Tensor x = random_tensor(shape.m, shape.k);
-  std::optional<mq::detail::ActivationQuantizer> quantizer;
-  if (encoding.quantized) quantizer.emplace(mq::ActivationSpec{});
-  const mq::detail::ActivationReader reader({x.view(), shape.m, shape.k}, quantizer ? &*quantizer : nullptr);
-  std::vector<float> y(static_cast<std::size_t>(shape.m * shape.n));
-  mq::MatmulWorkspace workspace;
-  const std::unique_ptr<mq::Executor> executor = mq::make_thread_executor(shape.threads);
-  const auto product = [&](const mq::PackedWeights& w) {
-    mq::detail::MatmulRun whole(table, w.image(), nullptr, reader, {}, shape.m, shape.threads);
-    const std::span<std::byte> memory = workspace.reserve(whole.workspace_bytes(shape.m));
-    for (std::int64_t first = 0; first < shape.m; first += mq::detail::MatmulRun::kBandRows) {
-      const std::int64_t rows = std::min(mq::detail::MatmulRun::kBandRows, shape.m - first);
-      whole.run_band(first, rows, memory, y.data() + first * shape.n, *executor);
-    }
-  };
-  for (const mq::PackedWeights& w : weights) product(w);
+// product(i) multiplies with copy i of the weights.
+void measure(benchmark::State& state, const Product& shape, bool integers, std::size_t weight_bytes, std::size_t copies,
+             const std::function<void(std::size_t)>& product) {
+  for (std::size_t i = 0; i < copies; ++i) product(i);
   const double operations = 2.0 * static_cast<double>(shape.m * shape.n * shape.k);
-  const std::size_t bytes = weights[0].bytes().size() / 1024 * 1024;
-  const double peak = encoding.quantized ? mq::bench::peak_dot_operations() : mq::bench::peak_float_operations();
-  const double read_seconds = mq::bench::roof_seconds(shape.cold ? std::size_t{256} << 20 : bytes, 0);
-  const double read_rate = static_cast<double>(shape.cold ? std::size_t{256} << 20 : bytes) / read_seconds;
+  const std::size_t bytes = weight_bytes / 1024 * 1024;
+  const double peak = integers ? mq::bench::peak_dot_operations() : mq::bench::peak_float_operations();
+  const std::size_t read_bytes = shape.cold ? std::size_t{256} << 20 : bytes;
+  const double read_rate = static_cast<double>(read_bytes) / mq::bench::roof_seconds(read_bytes, 0);
 
   std::size_t next = 0;
   const auto started = std::chrono::steady_clock::now();
   mq::bench::LoopMeter meter;
   for (auto _ : state) {
-    product(weights[next++ % weights.size()]);
+    product(next++ % copies);
     benchmark::ClobberMemory();
   }
   double seconds = meter.seconds_per_pass(state);
@@ -119,6 +111,35 @@ void run(benchmark::State& state, const MatmulTable& table, const Encoding& enco
   state.counters["pct_of_read"] = 100 * static_cast<double>(bytes) / seconds / read_rate;
 }
 
+void run(benchmark::State& state, const MatmulTable& table, const Encoding& encoding, const Product& shape) {
+  const std::vector<mq::PackedWeights> weights = copies_of(weights_of(encoding, shape), shape.cold);
+  const mq::Tensor x = random_tensor(shape.m, shape.k);
+  std::optional<mq::detail::ActivationQuantizer> quantizer;
+  if (encoding.quantized) quantizer.emplace(mq::ActivationSpec{});
+  const mq::detail::ActivationReader reader({x.view(), shape.m, shape.k}, quantizer ? &*quantizer : nullptr);
+  std::vector<float> y(static_cast<std::size_t>(shape.m * shape.n));
+  mq::MatmulWorkspace workspace;
+  const std::unique_ptr<mq::Executor> executor = mq::make_thread_executor(shape.threads);
+  measure(state, shape, encoding.quantized, weights[0].bytes().size(), weights.size(), [&](std::size_t copy) {
+    mq::detail::MatmulRun whole(table, weights[copy].image(), nullptr, reader, {}, shape.m, shape.threads);
+    const std::span<std::byte> memory = workspace.reserve(whole.workspace_bytes(shape.m));
+    for (std::int64_t first = 0; first < shape.m; first += mq::detail::MatmulRun::kBandRows) {
+      const std::int64_t rows = std::min(mq::detail::MatmulRun::kBandRows, shape.m - first);
+      whole.run_band(first, rows, memory, y.data() + first * shape.n, *executor);
+    }
+  });
+}
+
+void run(benchmark::State& state, const mq::bench::Peer& peer, const Product& shape) {
+  const std::size_t bytes = peer.weight_bytes * static_cast<std::size_t>(shape.n * shape.k);
+  const std::size_t copies = shape.cold ? kColdBytes / bytes + 1 : 1;
+  const auto product = peer.make({shape.m, shape.n, shape.k, shape.threads, copies});
+  measure(state, shape, peer.integers, bytes, copies, [&](std::size_t copy) { product->run(copy); });
+  product->run(0);
+  const double expected = product->expected();
+  if (std::fabs(product->first() - expected) > 1e-3 * std::fabs(expected) + 1) state.SkipWithError("wrong result");
+}
+
 // The usual ones, or those that were asked for.
 std::vector<Product> shapes_of(const mq::bench::Options& options) {
   std::vector<Product> shapes = {{1, 4096, 4096, true},    {1, 4096, 4096, false},  {1, 1024, 2048, false},
@@ -128,9 +149,10 @@ std::vector<Product> shapes_of(const mq::bench::Options& options) {
   for (const mq::bench::ProductShape& shape : options.shapes) shapes.push_back({shape.m, shape.n, shape.k, false});
   if (options.cold) {
     for (Product& shape : shapes) shape.cold = true;
-    std::ranges::stable_sort(shapes, {}, &Product::name);
-    const auto twice = std::ranges::unique(shapes, {}, &Product::name);
-    shapes.erase(twice.begin(), twice.end());
+    const auto name = [](const Product& shape) { return shape.name(); };
+    std::ranges::stable_sort(shapes, {}, name);
+    const auto same = [&](const Product& a, const Product& b) { return name(a) == name(b); };
+    shapes.erase(std::unique(shapes.begin(), shapes.end(), same), shapes.end());
   }
   return shapes;
 }
@@ -139,14 +161,10 @@ std::vector<Product> shapes_of(const mq::bench::Options& options) {
 
 void mq::bench::register_products(const Options& options) {
   static const std::vector<Encoding> kEncodings = {
-      {"w8a8", "int8", true},
-      {"w4a8-g32", "int4:g32", true},
-      {"w4a8-g128", "int4:g128", true},
-      {"w4a8-g32-asym", "int4:g32:asym", true},
-      {"w8a16", "int8", false},
-      {"w4a16-g32", "int4:g32", false},
-      {"w4a16-g128", "int4:g128", false},
-      {"e4m3", "fp8_e4m3", false},
+      {"w8a8", "int8", true, true},       {"w4a8-g32", "int4:g32", true},
+      {"w4a8-g128", "int4:g128", true},   {"w4a8-g32-asym", "int4:g32:asym", true},
+      {"w8a16", "int8", false, true},     {"w4a16-g32", "int4:g32", false},
+      {"w4a16-g128", "int4:g128", false}, {"e4m3", "fp8_e4m3", false},
   };
   for (const Encoding& encoding : kEncodings) {
     for (const Product& shape : shapes_of(options)) {
@@ -155,6 +173,11 @@ void mq::bench::register_products(const Options& options) {
         const std::string name = std::string("matmul/") + encoding.name + "/" + shape.name() + "/" + table->name;
         benchmark::RegisterBenchmark(name.c_str(),
                                      [=](benchmark::State& state) { run(state, *table, encoding, shape); });
+      }
+      for (const Peer& peer : peers()) {
+        if (!encoding.peers || peer.integers != encoding.quantized || !options.wants(peer.name)) continue;
+        const std::string name = std::string("matmul/") + encoding.name + "/" + shape.name() + "/" + peer.name;
+        benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) { run(state, peer, shape); });
       }
     }
   }

@@ -20,6 +20,7 @@ void register_encodings(const Options& options);
 // instruction of this machine (floats: fused multiply-add) and nothing else, measured in the same run; weight_GB/s with
 // pct_of_read the weights with a loop that only reads as many bytes. What n = 16 takes is nearly all for quantizing and
 // packing activations. cold: the weights come from memory, several copies in turn; else they are the same each time.
+// Where an ISA would stand, "onednn", "openblas-f32" and "eigen-f32" are those of bench/peers.hpp.
 void register_products(const Options& options);
 
 }  // namespace mq::bench

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that building and testing mono-quant needs: only those that are missing.
-# Usage: tools/setup.sh [--with-clang] [--with-cross]
+# Usage: tools/setup.sh [--with-clang] [--with-cross] [--with-peers]
 #   --with-clang   the Clang compiler with its sanitizers and clang-tidy
 #   --with-cross   compiler and emulator for 64-bit Arm
+#   --with-peers   oneDNN and OpenBLAS, whose products mq-bench shows beside ours
 set -euo pipefail
 
 packages=(cmake ninja-build g++ binutils nlohmann-json3-dev libxsimd-dev libxxhash-dev libeigen3-dev libcli11-dev libyaml-cpp-dev
@@ -11,8 +12,9 @@ for argument in "$@"; do
   case $argument in
     --with-clang) packages+=(clang libclang-rt-dev clang-tidy) ;;
     --with-cross) packages+=(g++-aarch64-linux-gnu qemu-user) ;;
+    --with-peers) packages+=(libdnnl-dev libopenblas-dev) ;;
     *)
-      echo "setup.sh: unknown option $argument (there are --with-clang and --with-cross)" >&2
+      echo "setup.sh: unknown option $argument (there are --with-clang, --with-cross and --with-peers)" >&2
       exit 2
       ;;
   esac
