@@ -4,18 +4,27 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 namespace mq {
 namespace {
 
-// Sorts by the bits of the inverse scale, which order positive floats, 11 at a time; equal ones keep their order.
+// Sorts by the bits of the inverse scale, which order positive floats, in three digits; equal ones keep their order.
 template <class Event>
 void sort_events(std::vector<Event>& events, std::vector<Event>& other) {
-  constexpr int kDigits = 3, kBits = 11;
-  std::array<std::array<std::uint32_t, 1 << kBits>, kDigits> starts = {};
-  const auto digit = [](const Event& e, int d) {
-    return (std::bit_cast<std::uint32_t>(e.inverse) >> (d * kBits)) & ((1u << kBits) - 1);
-  };
+  constexpr int kDigits = 3, kMostBits = 11;
+  const auto bits = [](const Event& e) { return std::bit_cast<std::uint32_t>(e.inverse); };
+  if (events.empty()) return;
+  std::uint32_t least = bits(events[0]), most = least;
+  for (const Event& e : events) {
+    least = std::min(least, bits(e));
+    most = std::max(most, bits(e));
+  }
+  const int width = (std::bit_width(most - least) + kDigits - 1) / kDigits;
+  const std::uint32_t mask = (1u << width) - 1;
+  const auto digit = [&](const Event& e, int d) { return ((bits(e) - least) >> (d * width)) & mask; };
+  std::array<std::array<std::uint32_t, 1 << kMostBits>, kDigits> starts;
+  for (auto& digits : starts) std::fill_n(digits.begin(), mask + 1, 0u);
   for (const Event& e : events) {
     for (int d = 0; d < kDigits; ++d) ++starts[static_cast<std::size_t>(d)][digit(e, d)];
   }
@@ -23,7 +32,7 @@ void sort_events(std::vector<Event>& events, std::vector<Event>& other) {
   for (int d = 0; d < kDigits; ++d) {
     auto& start = starts[static_cast<std::size_t>(d)];
     std::uint32_t sum = 0;
-    for (std::uint32_t& s : start) sum += std::exchange(s, sum);
+    for (std::uint32_t value = 0; value <= mask; ++value) sum += std::exchange(start[value], sum);
     for (const Event& e : events) other[start[digit(e, d)]++] = e;
     events.swap(other);
   }
@@ -49,6 +58,7 @@ ExactSearch::ExactSearch(const kernels::AffineSearch& how) : how_(how) {
 
 BlockFit ExactSearch::find(std::span<const float> x, const float* weights) {
   BlockFit best{.zero_point = how_.zero_point};
+  best_ = {};
   if (!how_.own_zero_points) {
     if (how_.levels == nullptr) use_whole_numbers(how_.code_min - how_.zero_point, how_.code_max - how_.zero_point);
     sweep(x, weights, 1, best);
@@ -74,40 +84,149 @@ void ExactSearch::use_whole_numbers(float least, float most) {
   }
 }
 
+void ExactSearch::take(std::span<const float> x, const float* weights, float sign) {
+  start_ = static_cast<std::size_t>(std::ranges::lower_bound(middles_, 0.0f) - middles_.begin());
+  elements_.clear();
+  energy_ = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (x[i] == 0 || !std::isfinite(x[i])) continue;
+    const auto value = static_cast<double>(x[i] * sign);
+    const double weight = weights == nullptr ? 1.0 : static_cast<double>(weights[i]);
+    elements_.push_back({value, weight});
+    energy_ += weight * value * value;
+  }
+}
+
+// Of the level nearest to the number; of two the first.
+std::size_t ExactSearch::level_at(double number) const {
+  if (how_.levels != nullptr) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(middles_, [&](float m) { return static_cast<double>(m) < number; }));
+  }
+  // Whole numbers in a row.
+  const double last = static_cast<double>(middles_.size());
+  const double index = std::clamp(number - static_cast<double>(levels_.front()) + 0.5, 0.0, last);
+  const auto whole = static_cast<std::size_t>(index);
+  return static_cast<double>(whole) == index && whole > 0 ? whole - 1 : whole;
+}
+
+// Of the levels nearest to the elements times the inverse scale.
+ExactSearch::Sums ExactSearch::sums_at(double inverse) const {
+  Sums sums;
+  for (const Element& e : elements_) {
+    const auto level = static_cast<double>(levels_[level_at(e.x * inverse)]);
+    sums.xu += e.weight * e.x * level;
+    sums.uu += e.weight * level * level;
+  }
+  return sums;
+}
+
+// A part of the error that the scale leaves, whatever the rest: of elements beyond the last levels if clipped, else of
+// those that get the level 0.
+double ExactSearch::left_at_least(double inverse, bool clipped) const {
+  const double scale = 1 / inverse;
+  const double above = static_cast<double>(levels_.back()) * scale,
+               below = static_cast<double>(levels_.front()) * scale;
+  const double nearest_above = start_ < middles_.size() ? static_cast<double>(middles_[start_]) * scale : above;
+  const double nearest_below = start_ > 0 ? static_cast<double>(middles_[start_ - 1]) * scale : below;
+  double left = 0;
+  for (const Element& e : elements_) {
+    const double beyond = e.x > above ? e.x - above : e.x < below ? below - e.x : 0;
+    const double near = e.x < nearest_above && e.x > nearest_below ? e.x : 0;
+    const double error = clipped ? beyond : near;
+    left += e.weight * error * error;
+  }
+  return left;
+}
+
+// The inverse scales at which codes can be that take off as much: at the best scale its own codes are the nearest, and
+// what these leave is more than one part of it. A little more than those, so that rounding excludes none.
+ExactSearch::Interval ExactSearch::inverses_worth_visiting(double gain) const {
+  constexpr double kSlack = 1e-6;
+  double reach = std::numeric_limits<double>::infinity();  // where the first element meets its last level
+  for (const Element& e : elements_) {
+    const auto last = static_cast<double>(e.x > 0 ? levels_.back() : levels_.front());
+    if (last != 0) reach = std::min(reach, last / e.x);
+  }
+  const Interval all = {0, std::numeric_limits<float>::max()};
+  if (!(reach > 0) || !std::isfinite(reach) || !std::isfinite(energy_)) return all;
+  gain = std::max(gain, sums_at(1.1 * reach).gain());
+  const double left = std::max(energy_ - gain, 0.0) + kSlack * energy_;
+
+  // left_at_least() grows, or falls, with the inverse; where it is too much is kept outside.
+  constexpr int kSteps = 6;
+  Interval worth = all;
+  double inside = reach, outside = reach;
+  do outside *= 2;
+  while (left_at_least(outside, true) <= left && outside < 64 * reach);
+  if (left_at_least(outside, true) > left) {
+    for (int i = 0; i < kSteps; ++i) {
+      const double middle = (inside + outside) / 2;
+      (left_at_least(middle, true) > left ? outside : inside) = middle;
+    }
+    worth.most = outside;
+  }
+  if (levels_[start_] != 0) return worth;
+  inside = reach;
+  outside = 0;
+  for (int i = 0; i < kSteps; ++i) {
+    const double middle = (inside + outside) / 2;
+    (left_at_least(middle, false) > left ? outside : inside) = middle;
+  }
+  worth.least = outside;
+  return worth;
+}
+
 // As the inverse scale grows from 0, an element leaves the level nearest to 0 and passes one middle after the other.
-void ExactSearch::sweep(std::span<const float> x, const float* weights, float sign, BlockFit& best) {
+// Returns the sums at the beginning of the interval; what happens in it becomes events.
+ExactSearch::Sums ExactSearch::gather_events(const Interval& inverses) {
   events_.clear();
-  const auto start = static_cast<std::size_t>(std::ranges::lower_bound(middles_, 0.0f) - middles_.begin());
-  level_of_.assign(x.size(), static_cast<std::uint8_t>(start));
-  const auto weight_of = [&](std::size_t i) { return weights == nullptr ? 1.0 : static_cast<double>(weights[i]); };
-  double xu = 0, uu = 0;
-  for (std::uint32_t i = 0; i < x.size(); ++i) {
-    const float magnitude = std::fabs(x[i]);
-    if (!(magnitude > 0) || std::isinf(magnitude)) continue;
-    const double level = static_cast<double>(levels_[start]);
-    xu += weight_of(i) * level * static_cast<double>(x[i] * sign);
-    uu += weight_of(i) * level * level;
-    const bool up = x[i] * sign > 0;
-    for (std::size_t k = start; up ? k < middles_.size() : k > 0; up ? ++k : --k) {
-      const float inverse = std::fabs(middles_[up ? k : k - 1]) / magnitude;
-      if (std::isinf(inverse)) break;
+  level_of_.resize(elements_.size());
+  Sums sums;
+  for (std::uint32_t i = 0; i < elements_.size(); ++i) {
+    const auto [value, weight] = elements_[i];
+    const auto magnitude = static_cast<float>(std::fabs(value));
+    const bool up = value > 0;
+    const std::size_t level = level_at(value * inverses.least * (1 - 1e-6));
+    for (std::size_t k = level; up ? k < middles_.size() : k > 0; up ? ++k : --k) {
+      const float middle = std::fabs(middles_[up ? k : k - 1]);
+      const float inverse = middle / magnitude;
+      if (std::isinf(inverse) || static_cast<double>(inverse) > inverses.most) break;
       events_.push_back({inverse, i});
     }
+    level_of_[i] = static_cast<std::uint8_t>(level);
+    const auto u = static_cast<double>(levels_[level]);
+    sums.xu += weight * u * value;
+    sums.uu += weight * u * u;
   }
+  return sums;
+}
+
+void ExactSearch::sweep(std::span<const float> x, const float* weights, float sign, BlockFit& best) {
+  take(x, weights, sign);
+  Sums sums = gather_events(inverses_worth_visiting(best.gain));
   sort_events(events_, sorted_);
+  bool improved = false;
+  const auto consider = [&] {
+    if (!sums.beats(best_)) return;
+    best_ = sums;
+    improved = true;
+  };
+  consider();
   for (std::size_t e = 0; e < events_.size(); ++e) {
     const std::uint32_t i = events_[e].index;
-    const double value = static_cast<double>(x[i] * sign), weight = weight_of(i);
-    const double before = static_cast<double>(levels_[level_of_[i]]);
+    const auto [value, weight] = elements_[i];
+    const auto before = static_cast<double>(levels_[level_of_[i]]);
     level_of_[i] = static_cast<std::uint8_t>(value > 0 ? level_of_[i] + 1 : level_of_[i] - 1);
-    const double after = static_cast<double>(levels_[level_of_[i]]);
-    xu += weight * value * (after - before);
-    uu += weight * (after * after - before * before);
+    const auto after = static_cast<double>(levels_[level_of_[i]]);
+    sums.xu += weight * value * (after - before);
+    sums.uu += weight * (after * after - before * before);
     if (e + 1 < events_.size() && events_[e + 1].inverse == events_[e].inverse) continue;
-    if (!(xu > 0) || !(xu * xu > best.gain * uu)) continue;
-    best.gain = xu * xu / uu;
-    best.scale = static_cast<float>(static_cast<double>(sign) * (xu / uu));
+    consider();
   }
+  if (!improved) return;
+  best.gain = best_.gain();
+  best.scale = static_cast<float>(static_cast<double>(sign) * (best_.xu / best_.uu));
 }
 
 }  // namespace mq

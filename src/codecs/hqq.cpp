@@ -96,6 +96,11 @@ std::optional<float> zero_of(DType dtype, float least, float scale) {
   return rounded(dtype, zero);
 }
 
+float scale_of(const QuantSpec& spec, const kernels::Range& range) {
+  const auto most = static_cast<float>(spec.qmax());
+  return range.hi / most - range.lo / most;
+}
+
 // Scale and zero point of a group, as stored, from those that were found. A group without a width, or one too narrow
 // for its zero point, stands on 0. Returns how many scales became infinite.
 std::int64_t settle_group(const QuantSpec& spec, const kernels::Range& range, float least, float& scale, float& zero) {
@@ -108,16 +113,11 @@ std::int64_t settle_group(const QuantSpec& spec, const kernels::Range& range, fl
       return 0;
     }
   }
-  const float lo = std::min(range.lo, 0.0f), hi = std::max(range.hi, 0.0f), most = static_cast<float>(spec.qmax());
-  scale = lo == hi ? 1.0f : hi / most - lo / most;
+  const float lo = std::min(range.lo, 0.0f), hi = std::max(range.hi, 0.0f);
+  scale = lo == hi ? 1.0f : scale_of(spec, {lo, hi, 0});
   const std::int64_t infinite = round_scales(dtype, &scale, 1);
   zero = rounded(dtype, -lo / scale);
   return infinite;
-}
-
-float scale_of(const QuantSpec& spec, const kernels::Range& range) {
-  const auto most = static_cast<float>(spec.qmax());
-  return range.hi / most - range.lo / most;
 }
 
 // Scales and zero points of the groups of a strip, as stored.
