@@ -9,6 +9,7 @@
 #include "tests/support/errors.hpp"
 #include "tests/support/files.hpp"
 #include "tests/support/memory_checkpoint.hpp"
+#include "tests/support/text.hpp"
 
 using namespace mq;
 using namespace mq::test;
@@ -53,11 +54,6 @@ Analysis ranges() {
   Analysis analysis;
   analysis.inputs = {{kNames[0], {-1, 2}}, {kNames[1], {-4, 1}}, {kNames[2], {0.5f, 6}}};
   return analysis;
-}
-
-bool contains(const std::string& text, std::string_view piece) {
-  INFO(text);
-  return text.find(piece) != std::string::npos;
 }
 
 }  // namespace

@@ -6,16 +6,12 @@
 #include "mq/mq.hpp"
 #include "tests/support/errors.hpp"
 #include "tests/support/memory_checkpoint.hpp"
+#include "tests/support/text.hpp"
 
 using namespace mq;
 using namespace mq::test;
 
 namespace {
-
-bool contains(const std::string& text, std::string_view piece) {
-  INFO(text);
-  return text.find(piece) != std::string::npos;
-}
 
 void add_text(MemoryCheckpoint& c, const std::string& name, const std::string& text) {
   c.add(name, DType::UInt8, {static_cast<std::int64_t>(text.size())},

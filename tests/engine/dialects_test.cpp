@@ -8,8 +8,10 @@
 #include "src/dialects/dialect.hpp"
 #include "tests/support/errors.hpp"
 #include "tests/support/memory_checkpoint.hpp"
+#include "tests/support/text.hpp"
 
 using namespace mq;
+using mq::test::contains;
 using mq::test::CountingWriter;
 using mq::test::MemoryCheckpoint;
 using mq::test::message_of;
@@ -127,11 +129,6 @@ struct GptqFile {
     return message_of([&] { values(); });
   }
 };
-
-bool contains(const std::string& text, std::string_view piece) {
-  INFO(text);
-  return text.find(piece) != std::string::npos;
-}
 
 }  // namespace
 

@@ -6,16 +6,12 @@
 #include "mq/mq.hpp"
 #include "tests/support/errors.hpp"
 #include "tests/support/memory_checkpoint.hpp"
+#include "tests/support/text.hpp"
 
 using namespace mq;
 using namespace mq::test;
 
 namespace {
-
-bool contains(const std::string& text, std::string_view piece) {
-  INFO(text);
-  return text.find(piece) != std::string::npos;
-}
 
 // A layer of two rows of three, as optimum-quanto's state_dict has it; scales of bfloat16: 0.5 and 2.
 MemoryCheckpoint file_of(DType codes, std::vector<std::uint8_t> bytes) {

@@ -18,8 +18,10 @@
 #include "tests/support/errors.hpp"
 #include "tests/support/files.hpp"
 #include "tests/support/paths.hpp"
+#include "tests/support/text.hpp"
 
 using namespace mq;
+using mq::test::contains;
 namespace fs = std::filesystem;
 
 namespace {
@@ -78,10 +80,6 @@ Outcome run_with_config(const std::string& config) {
   const test::TinyLm tiny;
   test::write_file(fs::path(tiny.model()) / "config.json", config);
   return run({tiny.model(), "--tokens", tiny.tokens(), "--windows", "1", "--window-tokens", "8"});
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace

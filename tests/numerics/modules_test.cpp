@@ -10,16 +10,14 @@
 #include "mq/quantized_linear.hpp"
 #include "tests/numerics/random.hpp"
 #include "tests/support/errors.hpp"
+#include "tests/support/text.hpp"
 
 using namespace mq;
+using mq::test::contains;
 using mq::test::gauss_weights;
 using mq::test::view_of;
 
 namespace {
-
-bool contains(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
-}
 
 std::vector<float> decoded(const QuantizedTensor& tensor) {
   const Tensor values = dequantize(tensor);

@@ -15,6 +15,7 @@
 
 #include "src/json.hpp"
 #include "tests/support/files.hpp"
+#include "tests/support/text.hpp"
 
 namespace mq::test {
 
@@ -86,10 +87,6 @@ class RunningTool {
 
 inline Outcome run_tool(const std::vector<std::string>& arguments, const std::string& stdout_path = {}) {
   return RunningTool(arguments, stdout_path).wait();
-}
-
-inline bool contains(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
 }
 
 // Whether a text is one whole line as the tool prints its errors.
