@@ -20,6 +20,9 @@ void require_shape(const QuantizedTensor& weights, std::int64_t groups) {
   if (shape.size() != 4 || numel(shape) == 0) {
     refuse(kModule, "the shape of the weights", "[out, in / groups, height, width]", to_string(shape));
   }
+  if (weights.spec().outliers > 0) {
+    refuse(kModule, "the encoding of the weights", "one without outlier columns", to_string(weights.spec()));
+  }
   if (groups < 1 || shape[0] % groups != 0) {
     refuse(kModule, "groups", "a divisor of the " + std::to_string(shape[0]) + " outputs", std::to_string(groups));
   }

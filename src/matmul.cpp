@@ -31,7 +31,7 @@ detail::ActivationRows rows_of(TensorView x, const PackedWeights& weights) {
   if (static_cast<std::int64_t>(x.bytes.size()) != bytes) {
     wrong_size("the activations' bytes are not those of their shape", bytes, static_cast<std::int64_t>(x.bytes.size()));
   }
-  return {x, rows, weights.k()};
+  return {x, rows, weights.k(), weights.image().outliers.columns};
 }
 
 void require_sizes(std::int64_t rows, const PackedWeights& weights, std::span<const float> y,

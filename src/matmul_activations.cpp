@@ -74,24 +74,41 @@ const std::byte* ActivationReader::bytes_of_row(std::int64_t index) const {
   return rows_.view.bytes.data() + bytes_of(rows_.view.dtype, index * rows_.k);
 }
 
-const float* ActivationReader::row(std::int64_t index, float* scratch) const {
-  const std::byte* from = bytes_of_row(index);
+void ActivationReader::to_floats(const std::byte* from, std::size_t n, float* to) const {
   const DType dtype = rows_.view.dtype;
-  const auto k = static_cast<std::size_t>(rows_.k);
-  if (dtype == DType::Float32 && reinterpret_cast<std::uintptr_t>(from) % alignof(float) == 0) {
-    return reinterpret_cast<const float*>(from);
-  }
   if (dtype == DType::UInt8) {
     const float zero_point = shared_->zero_point + 128;
-    active_table().dequantize_u8(reinterpret_cast<const std::uint8_t*>(from), 1, k, &shared_->scale, &zero_point,
-                                 scratch);
+    active_table().dequantize_u8(reinterpret_cast<const std::uint8_t*>(from), 1, n, &shared_->scale, &zero_point, to);
   } else if (dtype == DType::Int8) {
-    active_table().dequantize_i8(reinterpret_cast<const std::int8_t*>(from), 1, k, &shared_->scale,
-                                 &shared_->zero_point, scratch);
+    active_table().dequantize_i8(reinterpret_cast<const std::int8_t*>(from), 1, n, &shared_->scale,
+                                 &shared_->zero_point, to);
   } else {
-    widen(dtype, from, rows_.k, scratch);
+    widen(dtype, from, static_cast<std::int64_t>(n), to);
   }
+}
+
+const float* ActivationReader::whole_row(std::int64_t index, float* scratch) const {
+  const std::byte* from = bytes_of_row(index);
+  if (rows_.view.dtype == DType::Float32 && reinterpret_cast<std::uintptr_t>(from) % alignof(float) == 0) {
+    return reinterpret_cast<const float*>(from);
+  }
+  to_floats(from, static_cast<std::size_t>(rows_.k), scratch);
   return scratch;
+}
+
+const float* ActivationReader::row(std::int64_t index, float* scratch) const {
+  const float* const x = whole_row(index, scratch);
+  if (rows_.outliers.empty()) return x;
+  if (x != scratch) std::copy_n(x, rows_.k, scratch);
+  for (const std::int32_t column : rows_.outliers) scratch[column] = 0;
+  return scratch;
+}
+
+void ActivationReader::outliers(std::int64_t index, float* values) const {
+  const std::byte* const from = bytes_of_row(index);
+  for (const std::int32_t column : rows_.outliers) {
+    to_floats(from + bytes_of(rows_.view.dtype, column), 1, values++);
+  }
 }
 
 void ActivationReader::share_params(float* scratch) {

@@ -18,6 +18,7 @@ struct ActivationRows {
   TensorView view;
   std::int64_t rows = 0;
   std::int64_t k = 0;
+  std::span<const std::int32_t> outliers = {};  // columns that floats are read as 0 in, and read apart
 };
 
 // The quantization of rows and its result for them.
@@ -62,6 +63,8 @@ class ActivationReader {
 
   // A row as floats: in place where they are such, else in scratch.
   const float* row(std::int64_t index, float* scratch) const;
+  // What a row has in the columns of outliers.
+  void outliers(std::int64_t index, float* values) const;
 
   // Finds the parameters that all rows share, unless they are fixed or belong to each row; scratch is a row of floats.
   void share_params(float* scratch);
@@ -75,6 +78,9 @@ class ActivationReader {
 
  private:
   const std::byte* bytes_of_row(std::int64_t index) const;
+  const float* whole_row(std::int64_t index, float* scratch) const;
+  // n elements that lie there.
+  void to_floats(const std::byte* from, std::size_t n, float* to) const;
 
   ActivationRows rows_;
   const ActivationQuantizer* quantizer_;

@@ -2,9 +2,13 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "kernels/matmul_table.hpp"
+#include "src/active_table.hpp"
+#include "src/codecs/outliers.hpp"
 #include "src/packed_weights.hpp"
 #include "src/quantized_rows.hpp"
 
@@ -58,6 +62,39 @@ struct Source {
   }
 };
 
+// Columns of outliers, and what the weights have in them: [columns][rows].
+struct Columns {
+  std::vector<std::int32_t> indices;
+  std::vector<float> weights;
+};
+
+Columns outliers_of(const QuantizedTensor& tensor, const MatrixShape& matrix) {
+  Columns found;
+  if (tensor.spec().outliers == 0) return found;
+  const auto indices = tensor.find(kOutlierColumns)->as<std::int32_t>();
+  if (!are_ascending_columns(indices, matrix.cols)) {
+    throw Error({.code = ErrorCode::Usage,
+                 .message = "a quantized tensor has outlier columns that do not exist, or out of order",
+                 .expected = "ascending numbers below " + std::to_string(matrix.cols)});
+  }
+  found.indices.assign(indices.begin(), indices.end());
+  const auto halves = tensor.find(kOutlierWeight)->as<std::uint16_t>();
+  std::vector<float> rows(halves.size());
+  active_table().f16_to_f32(halves.data(), halves.size(), rows.data());
+  found.weights.resize(rows.size());
+  const std::size_t count = indices.size(), n = static_cast<std::size_t>(matrix.rows);
+  for (std::size_t i = 0; i < rows.size(); ++i) found.weights[i % count * n + i / count] = rows[i];
+  return found;
+}
+
+// The codes, which stand for 0 in the columns of outliers.
+QuantizedTensor integers_of(const QuantizedTensor& tensor) {
+  if (tensor.spec().outliers == 0) return tensor;
+  std::vector<QuantizedTensor::Part> parts(tensor.parts().begin(), tensor.parts().end());
+  std::erase_if(parts, [](const auto& part) { return part.name == kOutlierColumns || part.name == kOutlierWeight; });
+  return {spec_beside_outliers(tensor.spec()), tensor.shape(), std::move(parts)};
+}
+
 std::optional<PackedKind> kind_of(const QuantSpec& spec) {
   if (spec.is_integer()) return spec.bits <= 4 ? PackedKind::Int4 : PackedKind::Int8;
   if (spec.codec != "fp8") return std::nullopt;
@@ -75,7 +112,8 @@ std::int64_t block_length(const BlockLayout& layout) {
 
 class Packer {
  public:
-  Packer(const Source& source, PackedHeader header) : source_(source), header_(header), sizes_(header) {
+  Packer(const Source& source, const Columns& outliers, PackedHeader header)
+      : source_(source), outliers_(outliers), header_(header), sizes_(header) {
     bytes_ = Buffer(sizes_.total_bytes);
     std::memset(bytes_.data(), 0, bytes_.size());
     std::memcpy(bytes_.data(), &header_, sizeof header_);
@@ -85,6 +123,8 @@ class Packer {
     for (std::int64_t n = 0; n < header_.n; ++n) {
       for (std::size_t b = 0; b < sizes_.blocks; ++b) pack_block(n, static_cast<std::int64_t>(b));
     }
+    std::ranges::copy(outliers_.indices, section<std::int32_t>(sizes_.outlier_columns_offset));
+    std::ranges::copy(outliers_.weights, section<float>(sizes_.outlier_weights_offset));
     return std::move(bytes_);
   }
 
@@ -131,6 +171,7 @@ class Packer {
   }
 
   const Source& source_;
+  const Columns& outliers_;
   PackedHeader header_;
   detail::PackedSizes sizes_;
   Buffer bytes_;
@@ -159,16 +200,21 @@ std::optional<PackedHeader> header_for(const QuantizedTensor& tensor, const Bloc
 
 PackedWeights pack_for_matmul(const QuantizedTensor& weights) {
   const BlockLayout layout = QuantizedRows(weights).layout();
-  if (const std::optional<PackedHeader> header = header_for(weights, layout)) {
-    const Source source(weights, layout);
-    const auto bytes = std::make_shared<const Buffer>(Packer(source, *header).pack());
+  const QuantizedTensor codes = integers_of(weights);
+  auto outliers = std::make_shared<const Columns>(outliers_of(weights, layout.matrix));
+  if (std::optional<PackedHeader> header = header_for(codes, layout)) {
+    header->outliers = outliers->indices.size();
+    const Source source(codes, layout);
+    const auto bytes = std::make_shared<const Buffer>(Packer(source, *outliers, *header).pack());
     return open_packed_weights(bytes->span(), bytes);
   }
   auto image = std::make_shared<PackedImage>();
   image->header.kind = PackedKind::Kept;
   image->header.n = layout.matrix.rows;
   image->header.k = layout.matrix.cols;
-  image->kept = weights;
+  image->kept = codes;
+  image->outliers = {outliers->indices, outliers->weights.data()};
+  image->owner = std::move(outliers);
   return PackedWeights(std::move(image));
 }
 

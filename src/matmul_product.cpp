@@ -1,5 +1,7 @@
 #include "src/matmul_product.hpp"
 
+#include <vector>
+
 #include "kernels/dispatch.hpp"
 #include "src/active_table.hpp"
 
@@ -20,7 +22,10 @@ const kernels::MatmulTable& active_matmul_table() {
 
 MatmulProduct::MatmulProduct(const PackedWeights& weights, const ActivationReader& activations,
                              std::span<const float> bias, std::int64_t rows, Executor& executor)
-    : kept_(kept_rows(weights.image())),
+    : outliers_(weights.image().outliers),
+      activations_(activations),
+      n_(static_cast<std::size_t>(weights.n())),
+      kept_(kept_rows(weights.image())),
       rows_(rows),
       executor_(executor),
       run_(active_matmul_table(), weights.image(), kept_ ? &*kept_ : nullptr, activations, bias, rows,
@@ -28,6 +33,19 @@ MatmulProduct::MatmulProduct(const PackedWeights& weights, const ActivationReade
 
 void MatmulProduct::run_band(std::int64_t first, std::int64_t count, std::span<std::byte> workspace, float* y) {
   run_.run_band(first, count, workspace, y, executor_);
+  if (!outliers_.columns.empty()) add_outliers(first, count, y);
+}
+
+void MatmulProduct::add_outliers(std::int64_t first, std::int64_t count, float* y) const {
+  executor_.parallel_for(count, [&](std::int64_t r) {
+    std::vector<float> x(outliers_.columns.size());
+    activations_.outliers(first + r, x.data());
+    float* const row = y + static_cast<std::size_t>(r) * n_;
+    for (std::size_t j = 0; j < x.size(); ++j) {
+      const float* const weights = outliers_.weights + j * n_;
+      for (std::size_t i = 0; i < n_; ++i) row[i] += x[j] * weights[i];
+    }
+  });
 }
 
 }  // namespace mq::detail

@@ -34,6 +34,11 @@ class MatmulProduct {
   void run_band(std::int64_t first, std::int64_t count, std::span<std::byte> workspace, float* y);
 
  private:
+  void add_outliers(std::int64_t first, std::int64_t count, float* y) const;
+
+  const Outliers& outliers_;
+  const ActivationReader& activations_;
+  std::size_t n_;
   std::optional<QuantizedRows> kept_;
   std::int64_t rows_;
   Executor& executor_;

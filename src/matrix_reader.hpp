@@ -73,6 +73,8 @@ class MatrixReader {
   Shape encoded_shape() const;
   void open_quantized();
   void read_column_groups(std::size_t tensor);
+  // Throws: Corrupt for numbers that are not ascending columns.
+  void require_outlier_columns(const Part& part) const;
   void require_common_zero_point(const StoredPart& part) const;
   void require_runs_of_columns() const;
   void read_stored(const Tile& tile, float* out, Scratch& scratch) const;

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "mq/pack.hpp"
+#include "src/codecs/outliers.hpp"
 #include "src/column_groups.hpp"
 #include "src/dialects/bitsandbytes.hpp"
 #include "src/matrix_reader.hpp"
@@ -56,9 +57,22 @@ void MatrixReader::open_quantized() {
     if (info.tiled) continue;
     part.whole.resize(static_cast<std::size_t>(info.rows * info.row_bytes));
     read_part(part, {0, info.rows, 0, info.row_bytes}, part.whole);
+    if (info.name == kOutlierColumns) require_outlier_columns(part);
   }
   if (const StoredPart* groups = find("column_groups")) read_column_groups(groups->tensor);
   if (const StoredPart* zero_point = find("common_zero_point")) require_common_zero_point(*zero_point);
+}
+
+void MatrixReader::require_outlier_columns(const Part& part) const {
+  std::vector<std::int32_t> columns(part.whole.size() / sizeof(std::int32_t));
+  std::memcpy(columns.data(), part.whole.data(), part.whole.size());
+  if (are_ascending_columns(columns, codec_.layout.matrix.cols)) return;
+  throw Error({.code = ErrorCode::Corrupt,
+               .message = "outlier columns that the weight does not have, or out of order",
+               .file = checkpoint_.path().string(),
+               .tensor = checkpoint_.tensors()[part.tensor].name,
+               .expected = "ascending numbers from 0 to " + std::to_string(codec_.layout.matrix.cols - 1),
+               .found = std::to_string(columns.front()) + " … " + std::to_string(columns.back())});
 }
 
 // Layouts whose symmetric weights have zero points too: all must be the one that the codes have.

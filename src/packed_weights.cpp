@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernels/matmul_table.hpp"
+#include "src/codecs/outliers.hpp"
 
 namespace mq {
 namespace detail {
@@ -34,7 +35,10 @@ PackedSizes::PackedSizes(const PackedHeader& header) {
   scale_offset = aligned(sizeof(PackedHeader) + panels * panel_bytes);
   zero_point_offset = aligned(scale_offset + params * sizeof(float));
   column_sums_offset = aligned(zero_point_offset + (header.has_zero_points != 0 ? params : 0));
-  total_bytes = aligned(column_sums_offset + (is_integer ? params * sizeof(std::int32_t) : 0));
+  outlier_columns_offset = aligned(column_sums_offset + (is_integer ? params * sizeof(std::int32_t) : 0));
+  const auto outliers = static_cast<std::size_t>(header.outliers);
+  outlier_weights_offset = aligned(outlier_columns_offset + outliers * sizeof(std::int32_t));
+  total_bytes = aligned(outlier_weights_offset + outliers * n * sizeof(float));
 }
 
 }  // namespace detail
@@ -85,6 +89,21 @@ void require_header(const PackedHeader& header) {
     corrupt("the block is too long", "at most " + std::to_string(kernels::kMaxBlock) + " and k",
             std::to_string(header.block));
   }
+  if (header.outliers >= (is_float ? 1u : static_cast<std::uint64_t>(header.k))) {
+    corrupt("too many outlier columns", is_float ? "none" : "fewer than " + std::to_string(header.k),
+            std::to_string(header.outliers));
+  }
+}
+
+detail::Outliers outliers_in(std::span<const std::byte> bytes, const detail::PackedSizes& sizes,
+                             const PackedHeader& header) {
+  const auto* const columns = reinterpret_cast<const std::int32_t*>(bytes.data() + sizes.outlier_columns_offset);
+  const detail::Outliers outliers = {{columns, static_cast<std::size_t>(header.outliers)},
+                                     reinterpret_cast<const float*>(bytes.data() + sizes.outlier_weights_offset)};
+  if (!are_ascending_columns(outliers.columns, header.k)) {
+    corrupt("outlier columns", "ascending numbers below " + std::to_string(header.k), "others");
+  }
+  return outliers;
 }
 
 }  // namespace
@@ -114,6 +133,7 @@ PackedWeights open_packed_weights(std::span<const std::byte> bytes, std::shared_
     corrupt("of another size than they say", std::to_string(image->sizes.total_bytes) + " bytes",
             std::to_string(bytes.size()) + " bytes");
   }
+  image->outliers = outliers_in(bytes, image->sizes, image->header);
   image->bytes = bytes;
   image->owner = std::move(owner);
   return PackedWeights(std::move(image));

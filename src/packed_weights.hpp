@@ -6,6 +6,8 @@
 //   scale        float  [panel][block][16]
 //   zero_point   uint8  [panel][block][16], if the header says so
 //   column_sums  int32  [panel][block][16]: sum of u - z over the block; integers only
+//   outlier_columns  int32 [outliers], ascending: columns of the weights whose codes stand for 0
+//   outlier_weights  float [outliers][n]
 #pragma once
 
 #include <array>
@@ -30,7 +32,8 @@ struct PackedHeader {
   std::int64_t block;             // elements of k; the last block may be shorter
   std::uint32_t has_zero_points;  // else all are common_zero_point
   std::uint32_t common_zero_point;
-  std::array<std::uint64_t, 2> unused;
+  std::uint64_t outliers;
+  std::uint64_t unused;
 };
 static_assert(sizeof(PackedHeader) == 64);
 
@@ -42,10 +45,17 @@ struct PackedSizes {
   std::size_t panels, blocks, block_octets, octets;
   std::size_t panel_bytes;  // of codes
   std::size_t params;       // elements of scale
-  std::size_t scale_offset, zero_point_offset, column_sums_offset, total_bytes;
+  std::size_t scale_offset, zero_point_offset, column_sums_offset, outlier_columns_offset, outlier_weights_offset;
+  std::size_t total_bytes;
 
   PackedSizes() = default;
   explicit PackedSizes(const PackedHeader& header);
+};
+
+// Columns of the weights that are multiplied as floats, apart from the rest.
+struct Outliers {
+  std::span<const std::int32_t> columns;
+  const float* weights = nullptr;  // [columns][n]
 };
 
 // Weights ready for use. Kept ones have no bytes but the tensor itself.
@@ -55,6 +65,7 @@ struct PackedImage {
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> owner;
   std::optional<QuantizedTensor> kept;
+  Outliers outliers;
 
   bool is_integer() const { return header.kind == PackedKind::Int8 || header.kind == PackedKind::Int4; }
   const std::uint8_t* codes() const { return section<std::uint8_t>(sizeof(PackedHeader)); }

@@ -13,6 +13,7 @@
 #include "src/plan_search.hpp"
 #include "src/plan_steps.hpp"
 #include "src/pool.hpp"
+#include "src/step_tiling.hpp"
 
 namespace mq {
 namespace {
@@ -73,6 +74,7 @@ class OutputMaker {
       request.input_range = step.input_range;
       if (flattens(step, plan_.source)) request.weight_shape = plan_.source.tensors[step.inputs.front()].info.shape;
       std::vector<StoredOutput> outputs = dialect.outputs(request);
+      require_whole_rows(step, outputs, request.codec.layout.matrix);
       if (!step.output_name.empty()) outputs.front().info.name = step.output_name;
       const LogicalTensor& tensor = plan_.source.tensors[step.inputs.front()];
       const char* const why =
@@ -90,6 +92,17 @@ class OutputMaker {
       details.tensor = step.id;
       throw Error(std::move(details));
     }
+  }
+
+  // Which columns are outliers follows from all rows, and what is taken out of a row from all of it.
+  void require_whole_rows(const Step& step, std::span<const StoredOutput> outputs, const MatrixShape& matrix) const {
+    const bool splits = step.spec->outliers > 0 && !step.repacks;
+    if (!splits || !reads_cut_rows(step, plan_.source.tensors[step.inputs.front()], matrix, outputs)) return;
+    throw Error({.code = ErrorCode::Usage,
+                 .message = "outlier columns are split from rows that are read whole: those of this weight are columns "
+                            "of the file, or too long",
+                 .tensor = step.id,
+                 .hint = "keep it with --exclude, or give it a --rule"});
   }
 
   void add_output(Step& step, TensorInfo info) {

@@ -51,6 +51,13 @@ std::optional<Granularity> parse_granularity(std::string_view word) {
   return std::nullopt;
 }
 
+// "oN".
+std::optional<int> parse_outliers(std::string_view word) {
+  if (!word.starts_with('o')) return std::nullopt;
+  const auto count = parse_number(word.substr(1), 1);
+  return count ? std::optional(static_cast<int>(*count)) : std::nullopt;
+}
+
 // One word of a list and what it stands for.
 template <class T>
 struct Word {
@@ -130,11 +137,14 @@ class SpecParser {
     } else if (const auto range = look_up(kRanges, word)) {
       once(range_given_, options_.mapping || (options_.either_sign && *range == RangeKind::Signed), "range");
       spec_.range = *range;
+    } else if (const auto count = parse_outliers(word)) {
+      once(outliers_given_, options_.outliers, "outlier columns");
+      spec_.outliers = *count;
     } else if (word == "dq") {
       once(spec_.double_quant, options_.double_quant, "double quantization");
     } else {
-      constexpr std::string_view kWords[] = {"tensor", "channel", "g128", "b128x128", "sym",
-                                             "asym",   "narrow",  "full", "signed",   "dq"};
+      constexpr std::string_view kWords[] = {"tensor", "channel", "g128",   "b128x128", "sym", "asym",
+                                             "narrow", "full",    "signed", "dq",       "o16"};
       unknown("option", word, kWords);
     }
   }
@@ -186,7 +196,7 @@ class SpecParser {
   std::string_view text_;
   QuantSpec spec_;
   CodecOptions options_;
-  bool granularity_given_ = false, mapping_given_ = false, range_given_ = false;
+  bool granularity_given_ = false, mapping_given_ = false, range_given_ = false, outliers_given_ = false;
 };
 
 std::string to_string(const ActivationSpec& spec) {
@@ -243,6 +253,7 @@ std::string to_string(const QuantSpec& spec) {
   }
   if (codec.options.either_sign && spec.range == RangeKind::Signed) text.append(":signed");
   if (spec.double_quant) text += ":dq";
+  if (codec.options.outliers) text.append(":o").append(std::to_string(spec.outliers));
   if (spec.activation) text.append("+").append(to_string(*spec.activation));
   return text;
 }

@@ -73,8 +73,9 @@ void QuantizedLinear::forward(ModuleInput x, ModuleOutput y, const ForwardOption
   const std::int64_t rows = count_rows(detail::size_of(x), detail::size_of(y), *this);
   if (rows == 0) return;
   const std::optional<detail::ActivationQuantizer> quantizer = detail::input_quantizer(activations());
-  detail::ActivationReader reader(detail::rows_of(x, rows, in_features()), quantizer ? &*quantizer : nullptr,
-                                  detail::fixed_params(activations()));
+  detail::ActivationRows inputs = detail::rows_of(x, rows, in_features());
+  inputs.outliers = weights_.image().outliers.columns;
+  detail::ActivationReader reader(inputs, quantizer ? &*quantizer : nullptr, detail::fixed_params(activations()));
   Executor& executor = how.executor != nullptr ? *how.executor : serial_executor();
   detail::MatmulProduct product(weights_, reader, options_.bias, rows, executor);
   const detail::OutputStage stage(options_);

@@ -7,10 +7,12 @@
 //                              w = q - z for integers, value(q) for fp8; other encodings: w decoded, s = 1, one block
 //   activations quantized      total = fma(float(D), s, total), D = sum over the block of (q - z) * (xq - xz), an exact
 //                              32-bit integer; y = total * xs
-// and then y + bias. The same bits on every instruction set and with any number of threads.
-// Quantized activations have one scale xs (and zero point xz) per row or for all rows, chosen from their range by the
-// formulas of mq/quantize.hpp for "int8:narrow" and "int8:asym" (fp8: "fp8_e4m3"). For weights that are no integers,
-// and for fp8, they are decoded again and taken as floats.
+// and then y + bias. Weights with outlier columns are those of their codes, which are 0 in these columns; activations,
+// too, are taken and quantized as 0 there; then y = y + x[j] * w[j] follows for each such column j in order, product
+// and sum rounded (LLM.int8(): 16-bit weights times activations as they are). The same bits on every instruction set
+// and with any number of threads. Quantized activations have one scale xs (and zero point xz) per row or for all rows,
+// chosen from their range by the formulas of mq/quantize.hpp for "int8:narrow" and "int8:asym" (fp8: "fp8_e4m3"). For
+// weights that are no integers, and for fp8, they are decoded again and taken as floats.
 #pragma once
 
 #include <cstddef>

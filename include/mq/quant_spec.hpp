@@ -55,7 +55,7 @@ struct ActivationSpec {
 };
 
 struct QuantSpec {
-  std::string codec = "affine";  // the encoding: "affine", "fp8", "float_cast", "ggml"
+  std::string codec = "affine";  // the encoding: "affine", "fp8", "float_cast", "ggml", …
   DType element = DType::Int8;   // what a code is: Int8 or UInt8 (any `bits`), a float type for float encodings,
                                  // the block type for ggml's
   int bits = 8;                  // of one code
@@ -63,6 +63,7 @@ struct QuantSpec {
   Mapping mapping = Mapping::Symmetric;
   RangeKind range = RangeKind::Narrow;
   bool double_quant = false;         // scales are stored as codes of 8 bits themselves (bitsandbytes)
+  int outliers = 0;                  // columns that stay float16 beside the codes; of codec "outliers" alone
   std::optional<DType> scale_dtype;  // storage type of the scales; empty: Float32, or what the output's dialect says
   std::optional<ActivationSpec> activation;
 
@@ -74,9 +75,9 @@ struct QuantSpec {
   std::int32_t qmax() const noexcept;
 };
 
-// Parses NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed][:dq][+ACTIVATION], for example
+// Parses NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed][:dq][:oN][+ACTIVATION], for example
 // "int8", "int8:tensor:asym", "int4:g32:asym", "uint8:channel=1:asym", "fp8_e4m3:channel", "nf4:dq",
-// "int8+int8:token:dyn".
+// "int8_outliers:o32", "int8+int8:token:dyn".
 // NAME is one of schemes(); the options may come in any order, each at most once, and only those that the encoding has.
 // Defaults: int5..int8 and uint5..uint8 channel:sym:narrow, int2..int4 and uint2..uint4 g128:sym:full, fp8 channel.
 // ACTIVATION: int8[:token|:tensor][:sym|:asym][:dyn|:static] or fp8_e4m3[:token|:tensor][:dyn|:static]; the default is

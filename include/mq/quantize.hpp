@@ -44,6 +44,8 @@ QParams choose_qparams(std::span<const Range> ranges, const QuantSpec& spec);
 //   "codes"       one code per byte (Int8, UInt8 or an fp8 type) or one float of the target type, in the tensor's shape
 //   "scale"       [blocks down, blocks across] of the matrix [out, rest], in the scale's storage type
 //   "zero_point"  same shape, Int8 or UInt8 as the codes; only for asymmetric mappings
+//   "outlier_columns", "outlier_weight"   of encodings with outliers: Int32 [1, N], ascending columns of the matrix, and
+//                 Float16 [out, N], what stands in them, where codes are 0
 class QuantizedTensor {
  public:
   struct Part {

@@ -74,10 +74,12 @@ struct EncodeCounts {
 struct CodecOptions {
   bool granularity = false;  // tensor, channel, gN, bRxC
   bool groups_only = false;  // of those, gN
+  bool rows_only = false;    // of those, channel and gN: scales that belong to one row
   bool mapping = false;      // sym with narrow, full or signed; asym
   bool activation = false;
   bool either_sign = false;   // signed: scales that may be negative, without a mapping to choose
   bool double_quant = false;  // dq: scales that are quantized themselves
+  bool outliers = false;      // oN: columns that stay 16-bit floats
 };
 
 // An encoding that is only read has no schemes and none of the functions from state_bytes to finish: they are null.

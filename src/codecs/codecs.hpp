@@ -15,5 +15,6 @@ extern const Codec kNvfp4;
 extern const Codec kFloatCast;
 extern const Codec kGgml;
 extern const Codec kHqq;
+extern const Codec kOutliers;
 
 }  // namespace mq

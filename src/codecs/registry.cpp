@@ -8,8 +8,8 @@
 namespace mq {
 namespace {
 
-constexpr std::array<const Codec*, 10> kCodecs{&kAffine, &kFp8,   &kMxfp8,     &kNf4,  &kFp4,
-                                               &kMxfp4,  &kNvfp4, &kFloatCast, &kGgml, &kHqq};
+constexpr std::array<const Codec*, 11> kCodecs{&kAffine, &kFp8,       &kMxfp8, &kNf4, &kFp4,     &kMxfp4,
+                                               &kNvfp4,  &kFloatCast, &kGgml,  &kHqq, &kOutliers};
 
 void append(std::string& list, std::string_view name) {
   list += (list.empty() ? "" : ", ") + std::string(name);
@@ -75,6 +75,11 @@ void require_encodable(const EncodeCounts& counts, const QuantSpec& spec, std::s
     details.expected = "finite values";
     details.found = std::to_string(counts.nonfinite) + " that are NaN or infinite";
     details.hint = "keep the tensor with --exclude, or accept them with --allow-nan";
+  } else if (codec_of(spec).options.outliers) {
+    details.message = "outlier columns, which are float16, or scales would become infinite";
+    details.expected = "values within the range of their type";
+    details.found = std::to_string(counts.overflow) + " beyond it";
+    details.hint = "keep the tensor with --exclude";
   } else if (codec_of(spec).options.granularity) {
     details.message = "scales would become infinite as " + std::string(to_string(scale_dtype_of(spec)));
     details.expected = "scales within the range of the type";

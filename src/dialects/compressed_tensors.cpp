@@ -130,9 +130,10 @@ void check(const DialectRequest& request) {
   }
   if (spec.codec != "affine" && spec.codec != "fp8") {
     refuse("an integer, fp8, nvfp4, mxfp4:g32 or mxfp8 encoding",
-           spec.codec == "mxfp4"   ? "use mxfp4:g32"
-           : spec.codec == "mxfp8" ? "use mxfp8"
-           : spec.codec == "hqq"   ? "no layout holds real zero points; int" + std::to_string(spec.bits) + ":" +
+           spec.codec == "mxfp4"      ? "use mxfp4:g32"
+           : spec.codec == "mxfp8"    ? "use mxfp8"
+           : spec.codec == "outliers" ? "outlier columns are those of --dialect mono_quant"
+           : spec.codec == "hqq"      ? "no layout holds real zero points; int" + std::to_string(spec.bits) + ":" +
                                        to_string(spec.granularity) + ":asym is near"
                                  : "nf4 and fp4 are those of --dialect bitsandbytes");
   }

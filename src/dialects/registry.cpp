@@ -8,6 +8,7 @@
 #include "src/dialects/fp8_blocks.hpp"
 #include "src/dialects/gguf.hpp"
 #include "src/dialects/gptq.hpp"
+#include "src/dialects/mono_quant.hpp"
 #include "src/dialects/plain.hpp"
 #include "src/dialects/quanto.hpp"
 #include "src/dialects/torch_quantized.hpp"
@@ -16,9 +17,9 @@
 namespace mq {
 namespace {
 
-constexpr std::array kDialects = {&kCompressedTensors, &kGptq,           &kGptqV2,      &kAwq,
-                                  &kBitsAndBytes,      &kFp8Blocks,      &kComfyUi,     &kQuanto,
-                                  &kTorchAo,           &kTorchQuantized, &kGgufDialect, &kPlain};
+constexpr std::array kDialects = {&kCompressedTensors, &kGptq,      &kGptqV2, &kAwq,     &kBitsAndBytes,
+                                  &kFp8Blocks,         &kComfyUi,   &kQuanto, &kTorchAo, &kTorchQuantized,
+                                  &kGgufDialect,       &kMonoQuant, &kPlain};
 
 }  // namespace
 

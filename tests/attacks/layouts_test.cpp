@@ -61,6 +61,8 @@ constexpr Case kCases[] = {
     {"bitsandbytes", "int8"},
     {"fp8_blocks", "fp8_e4m3:b32x32"},
     {"quanto", "int8"},
+    {"mono_quant", "int8_outliers:o4"},
+    {"mono_quant", "int4_outliers:g32:asym:o4"},
     {"torchao", "int8+int8:token:dyn"},
     {"torchao", "int4:g32:asym"},
     {"torchao", "int4:g32"},
@@ -104,7 +106,7 @@ bool check(const Model& model) {
   const std::optional<Error> error = test::error_of([&] { large ? static_cast<void>(describe(c)) : use(c); });
   if (!error) return true;
   const ErrorCode code = error->code();
-  INFO(error->what());
+  INFO(std::string(error->what()));
   CHECK((code == ErrorCode::Corrupt || code == ErrorCode::Unsupported || code == ErrorCode::Limit ||
          code == ErrorCode::Numeric || code == ErrorCode::Usage));
   return false;

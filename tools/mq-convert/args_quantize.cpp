@@ -173,11 +173,12 @@ void add_encoding(CLI::App& app, Options& options) {
 }
 
 constexpr const char* kFooter =
-    R"(SCHEME is NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed][:dq][+ACTIVATION]
+    R"(SCHEME is NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed][:dq][:oN][+ACTIVATION]
   int8                      8-bit integers, one scale per output channel, symmetric
   int4                      4-bit integers, one scale per 128 weights (g128), symmetric
   int4:g32:asym             one scale and one zero point per 32 weights
   nf4:dq                    4-bit normal floats, scales quantized too (--dialect bitsandbytes)
+  int8_outliers:o16         16 columns of outliers stay 16-bit floats (--dialect mono_quant)
   int8+int8:tensor:static   activations too, with scales from --stats FILE
   nvfp4+nvfp4               4-bit floats, activations too, with scales from --stats FILE
   int8:tensor               one scale for a whole tensor

@@ -19,7 +19,7 @@ std::string to_text(const std::vector<SchemeRow>& schemes, const Style&) {
   }
   return table.text() +
          "\nBits per weight are those of a 4096 x 4096 weight of a bfloat16 model, scales included.\n"
-         "Every part can be changed: NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed][:dq]"
+         "Every part can be changed: NAME[:tensor|:channel[=AXIS]|:gN|:bRxC][:sym|:asym][:narrow|:full|:signed][:dq][:oN]"
          "[+ACTIVATION],\nfor example int4:g32:asym or int8+int8:token:dyn.\n";
 }
 
