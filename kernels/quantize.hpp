@@ -1,6 +1,8 @@
 // Affine codes: q = int(clamp(rne(x * inv_scale) + zero_point, qmin, qmax)).
 #pragma once
 
+#include <cstdint>
+
 #include "kernels/lanes.hpp"
 #include "kernels/reference.hpp"
 #include "kernels/runs.hpp"
@@ -30,16 +32,22 @@ struct QuantizeOp {
   static constexpr std::size_t kInPerUnit = 1;
   static constexpr std::size_t kOutPerUnit = kNibbles ? 2 : 1;
 
+  static constexpr std::size_t kLargestPiece = 1u << 16;
+
   Codes qmin;
   Codes qmax;
   Floats lowest;
   Floats highest;
+  std::size_t ahead;  // bytes
 
-  QuantizeOp(float lo, float hi)
+  // numel: of the whole call. What comes after so many has not been read yet where the range of each piece is found
+  // just before it is quantized: it is fetched meanwhile, or memory would rest.
+  QuantizeOp(float lo, float hi, std::size_t numel)
       : qmin(static_cast<typename Codes::value_type>(lo)),
         qmax(static_cast<typename Codes::value_type>(hi)),
         lowest(lo),
-        highest(hi) {}
+        highest(hi),
+        ahead(numel <= kLargestPiece ? numel * sizeof(float) : 0) {}
 
   struct Shared {
     Floats inv_scale[4];
@@ -67,6 +75,11 @@ struct QuantizeOp {
   }
 
   void step(const Shared& p, const float* x, std::uint8_t* q) const {
+    constexpr std::size_t kLine = 64;
+    const auto next = reinterpret_cast<std::uintptr_t>(x) + ahead;
+    for (std::size_t byte = 0; byte < kStep * sizeof(float); byte += kLine) {
+      __builtin_prefetch(reinterpret_cast<const void*>(next + byte), 0, 2);
+    }
     Ints i[4];
     for (std::size_t k = 0; k < 4; ++k) {
       const Floats scaled = Floats::load_unaligned(x + k * kWidth) * p.inv_scale[k];
@@ -128,7 +141,7 @@ struct Quantize {
                          const float* zero_point, float qmin, float qmax, std::uint8_t* q) noexcept {
     const auto apply = [&]<bool kSigned, bool kClamp>() {
       using Op = QuantizeOp<Isa, kSigned, false, kClamp>;
-      Runs<Isa, Op>::apply(Op(qmin, qmax), x, rows, run, inv_scale, zero_point, q);
+      Runs<Isa, Op>::apply(Op(qmin, qmax, rows * run), x, rows, run, inv_scale, zero_point, q);
     };
     if (!small_zero_points(zero_point, rows, run) || qmin > qmax) {
       Reference<Isa>::quantize_8(x, rows, run, inv_scale, zero_point, qmin, qmax, q);
@@ -149,7 +162,7 @@ struct Quantize {
                          const float* zero_point, float qmin, float qmax, std::uint8_t* packed) noexcept {
     if (small_zero_points(zero_point, rows, run) && qmin <= qmax) {
       using Op = QuantizeOp<Isa, false, true, true>;
-      Runs<Isa, Op>::apply(Op(qmin, qmax), x, rows, run, inv_scale, zero_point, packed);
+      Runs<Isa, Op>::apply(Op(qmin, qmax, rows * run), x, rows, run, inv_scale, zero_point, packed);
     } else {
       Reference<Isa>::quantize_4(x, rows, run, inv_scale, zero_point, qmin, qmax, packed);
     }
