@@ -63,7 +63,9 @@ std::uint32_t detect_cpu_features() noexcept {
   std::uint32_t found = kNeon;
 #if defined(__linux__)
   constexpr unsigned long kHasDotprod = 1ul << 20;  // HWCAP_ASIMDDP
+  constexpr unsigned long kHasI8mm = 1ul << 13;  // HWCAP2_I8MM
   if ((getauxval(AT_HWCAP) & kHasDotprod) != 0) found |= kNeonDotprod;
+  if ((getauxval(AT_HWCAP2) & kHasI8mm) != 0) found |= kNeonI8mm;
 #elif defined(__APPLE__)
   found |= kNeonDotprod;
 #endif

@@ -19,6 +19,7 @@ enum CpuFeature : std::uint32_t {
   kAvx512Vnni = 1u << 10,
   kAvxVnni = 1u << 11,
   kNeonDotprod = 1u << 12,
+  kNeonI8mm = 1u << 13,
 };
 
 // Asked of the CPU once per call; 0 on an architecture without optional features worth knowing.

@@ -15,7 +15,7 @@
 #define MQ_MATMUL_ISAS MQ_ISA(Avx512Vnni) MQ_ISA(AvxVnni) MQ_ISA(Avx512bw) MQ_ISA(Avx2)
 #elif defined(__aarch64__)
 #define MQ_ISAS MQ_ISA(Neon)
-#define MQ_MATMUL_ISAS MQ_ISA(NeonDot) MQ_ISA(Neon)
+#define MQ_MATMUL_ISAS MQ_ISA(NeonMm) MQ_ISA(NeonDot) MQ_ISA(Neon)
 #else
 #define MQ_ISAS
 #define MQ_MATMUL_ISAS

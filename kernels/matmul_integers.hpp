@@ -18,6 +18,8 @@ struct MatmulIntegers {
   static constexpr bool kUnpacks = kNibbles;
   static const float* x_scale(const Product& p) { return p.x_scale; }
   static constexpr std::size_t kOctetBytes = kNibbles ? 64 : 128;
+  // Whether an instruction multiplies octets of two rows by those of two columns.
+  static constexpr bool kMultipliesPairs = requires { typename V::PairSums; };
 
   template <std::size_t kRows, std::size_t kPanels>
   [[gnu::always_inline]] static inline void block_sums(const Product& p, std::size_t first, std::size_t octet,
@@ -40,7 +42,9 @@ struct MatmulIntegers {
     const std::uint8_t* w = p.codes + first * p.panel_bytes + octet * kOctetBytes;
     const std::int8_t* x = p.x + octet * kOctet * kRows;
     const char* soon = static_cast<const char*>(p.shape.prefetch) + octet * 2 * p.shape.prefetch_step;
-    if constexpr (kNibbles) {
+    if constexpr (kMultipliesPairs && kRows > 1) {
+      add_in_pairs<kRows, kPanels>(p, w, x, octets, sum[0]);
+    } else if constexpr (kNibbles) {
       for (std::size_t o = 0; o < octets; ++o, w += kOctetBytes, x += kOctet * kRows) {
         if constexpr (kRows > 1) __builtin_prefetch(soon, 0, 2), soon += 2 * p.shape.prefetch_step;
         Codes low[kAcross], high[kAcross];
@@ -97,6 +101,42 @@ struct MatmulIntegers {
       codes[c] = V::codes(w + c / kParts * p.panel_bytes + c % kParts * kLanes * 4);
     }
     add<kRows, kPanels * kParts>(codes, x, sum);
+  }
+
+  // The same by products of pairs; the last of an odd number of rows is its own partner.
+  template <std::size_t kRows, std::size_t kPanels>
+  [[gnu::always_inline]] static inline void add_in_pairs(const Product& p, const std::uint8_t* w, const std::int8_t* x,
+                                                         std::size_t octets, Ints (&sum)[kRows][kPanels * kParts]) {
+    constexpr std::size_t kAcross = kPanels * kParts, kPairs = (kRows + 1) / 2;
+    typename V::PairSums products[kPairs][kAcross] = {};
+    for (std::size_t o = 0; o < octets; ++o, w += kOctetBytes, x += kOctet * kRows) {
+      Codes low[kAcross], high[kAcross];
+#pragma GCC unroll 8
+      for (std::size_t c = 0; c < kAcross; ++c) {
+        const std::uint8_t* const at = w + c / kParts * p.panel_bytes + c % kParts * kLanes * 4;
+        if constexpr (kNibbles) {
+          V::nibbles(at, low[c], high[c]);
+        } else {
+          low[c] = V::codes(at);
+          high[c] = V::codes(at + kOctetBytes / 2);
+        }
+      }
+#pragma GCC unroll 8
+      for (std::size_t pair = 0; pair < kPairs; ++pair) {
+        constexpr std::size_t kLast = kRows - 1;
+        const std::size_t first = 2 * pair, second = first < kLast ? first + 1 : kLast;
+        const Quad rows = V::octets(x + 4 * first, x + 4 * second, 4 * kRows);
+#pragma GCC unroll 8
+        for (std::size_t c = 0; c < kAcross; ++c) V::add_products(products[pair][c], low[c], high[c], rows);
+      }
+    }
+#pragma GCC unroll 16
+    for (std::size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+      for (std::size_t c = 0; c < kAcross; ++c) {
+        sum[r][c] = V::add(sum[r][c], V::row_of(products[r / 2][c], r % 2));
+      }
+    }
   }
 
   // Brings in zero points that differ from column to column and those of the activations.

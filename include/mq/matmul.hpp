@@ -88,8 +88,8 @@ void matmul(TensorView activations, const PackedWeights& weights, std::span<floa
 // The same with weights packed for this one product; the shape is that of the activations with n for k.
 Tensor matmul(TensorView activations, const QuantizedTensor& weights, const MatmulOptions& options = {});
 
-// Name of the table of products in use: "reference", "avx2", "avxvnni", "avx512bw", "avx512vnni", "neon", "neondot".
-// Decided as active_isa() is. Throws: Usage as active_isa() does.
+// Name of the table of products in use: "reference", "avx2", "avxvnni", "avx512bw", "avx512vnni", "neon", "neondot",
+// "neonmm". Decided as active_isa() is. Throws: Usage as active_isa() does.
 std::string_view active_matmul_isa();
 
 }  // namespace mq
