@@ -47,6 +47,7 @@ struct MatmulIntegers {
     } else if constexpr (kNibbles) {
       for (std::size_t o = 0; o < octets; ++o, w += kOctetBytes, x += kOctet * kRows) {
         if constexpr (kRows > 1) __builtin_prefetch(soon, 0, 2), soon += 2 * p.shape.prefetch_step;
+        if constexpr (kRows == 1) fetch_ahead<kPanels>(p, w);
         Codes low[kAcross], high[kAcross];
 #pragma GCC unroll 8
         for (std::size_t c = 0; c < kAcross; ++c) {
@@ -58,6 +59,7 @@ struct MatmulIntegers {
     } else {
       for (std::size_t half = 0; half < 2 * octets; half += kChains, w += 64 * kChains, x += 4 * kRows * kChains) {
         if constexpr (kRows > 1) __builtin_prefetch(soon, 0, 2), soon += p.shape.prefetch_step;
+        if constexpr (kRows == 1) fetch_ahead<kPanels>(p, w);
         add_quad<kRows, kPanels>(p, w, x, sum[0]);
         if constexpr (kChains == 2) add_quad<kRows, kPanels>(p, w + 64, x + 4 * kRows, sum[1]);
       }
@@ -75,6 +77,18 @@ struct MatmulIntegers {
   }
 
  private:
+  // Weights that one row passes through are read once, faster than they are brought nearer unasked.
+  template <std::size_t kPanels>
+  [[gnu::always_inline]] static inline void fetch_ahead(const Product& p, const std::uint8_t* w) {
+    constexpr std::uintptr_t kAhead = 1024;
+    for (std::size_t i = 0; i < kPanels; ++i) {
+      const auto at = reinterpret_cast<std::uintptr_t>(w) + i * p.panel_bytes + kAhead;
+      for (std::size_t byte = 0; byte < kOctetBytes; byte += 64) {
+        __builtin_prefetch(reinterpret_cast<const void*>(at + byte), 0, 3);
+      }
+    }
+  }
+
   template <std::size_t kRows, std::size_t kAcross>
   [[gnu::always_inline]] static inline void add(const Codes (&codes)[kAcross], const std::int8_t* x,
                                                 Ints (&sum)[kRows][kAcross]) {
