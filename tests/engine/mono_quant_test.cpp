@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <cstring>
+#include <span>
 
 #include "mq/mq.hpp"
 #include "tests/support/errors.hpp"
@@ -50,7 +50,7 @@ MemoryCheckpoint changed(const MemoryCheckpoint& c, const std::vector<std::int32
     const TensorInfo& t = c.tensors()[i];
     std::vector<std::byte> bytes(static_cast<std::size_t>(t.size_bytes()));
     c.read(i, 0, t.numel(), bytes);
-    if (t.name == "b.weight.outlier_columns") std::memcpy(bytes.data(), columns.data(), columns.size() * 4);
+    if (t.name == "b.weight.outlier_columns") std::ranges::copy(std::as_bytes(std::span(columns)), bytes.begin());
     other.add(t.name, t.dtype, t.shape, bytes);
   }
   for (const auto& [key, value] : c.metadata()) {
