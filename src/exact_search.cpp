@@ -65,10 +65,11 @@ BlockFit ExactSearch::find(std::span<const float> x, const float* weights) {
     if (how_.either_sign) sweep(x, weights, -1, best);
     return best;
   }
-  const float codes = how_.code_max - how_.code_min;
-  for (float below = 0; below <= codes; ++below) {
+  const auto codes = static_cast<int>(how_.code_max - how_.code_min);
+  for (int zero = 0; zero <= codes; ++zero) {
     const float scale = best.scale;
-    use_whole_numbers(-below, codes - below);
+    const auto below = static_cast<float>(zero);
+    use_whole_numbers(-below, static_cast<float>(codes) - below);
     sweep(x, weights, 1, best);
     if (best.scale != scale) best.zero_point = how_.code_min + below;
   }
@@ -78,7 +79,8 @@ BlockFit ExactSearch::find(std::span<const float> x, const float* weights) {
 void ExactSearch::use_whole_numbers(float least, float most) {
   levels_.clear();
   middles_.clear();
-  for (float level = least; level <= most; ++level) {
+  for (int i = 0; i <= static_cast<int>(most - least); ++i) {
+    const float level = least + static_cast<float>(i);
     levels_.push_back(level);
     if (level < most) middles_.push_back(level + 0.5f);
   }

@@ -115,7 +115,7 @@ class OutputMaker {
   struct Owner {
     std::string_view name;  // of the layout
     std::size_t step;
-    auto operator<=>(const Owner&) const = default;
+    auto operator<=>(const Owner&) const = default;  // NOLINT(modernize-use-nullptr): not its own zero
   };
 
   Plan& plan_;

@@ -274,7 +274,7 @@ double bits_per_weight(const QuantSpec& spec, std::span<const std::int64_t> shap
 }
 
 std::span<const SchemeInfo> schemes() {
-  static const std::vector<SchemeInfo> all = [] {
+  static const std::vector<SchemeInfo> kAll = [] {
     std::vector<SchemeInfo> list;
     for (const Codec* codec : all_codecs()) {
       const std::span<const SchemeInfo> own = codec->schemes();
@@ -282,7 +282,7 @@ std::span<const SchemeInfo> schemes() {
     }
     return list;
   }();
-  return all;
+  return kAll;
 }
 
 }  // namespace mq

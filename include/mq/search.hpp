@@ -34,7 +34,7 @@ struct Objective {
   Kind kind = Kind::SquaredError;
   float norm = 2;  // of Kind::Norm, from kLeastNorm to kLargestNorm; 2 otherwise
 
-  static const Objective SquaredError, Magnitude, Square, Importance;
+  static const Objective SquaredError, Magnitude, Square, Importance;  // NOLINT(readability-identifier-naming)
   static constexpr float kLeastNorm = 0.5f, kLargestNorm = 8;
 
   bool operator==(const Objective&) const = default;

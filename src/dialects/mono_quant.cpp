@@ -109,7 +109,7 @@ class Finder : DialectReader {
   QuantSpec spec_of(const std::string& name, const json::Value& weight) const {
     const std::string text = string_member(weight, "spec").value_or("");
     try {
-      const QuantSpec spec = parse_spec(text);
+      QuantSpec spec = parse_spec(text);
       if (is_held(spec)) return spec;
     } catch (const Error&) {
     }
