@@ -61,16 +61,20 @@ BlockFit ExactSearch::find(std::span<const float> x, const float* weights) {
   best_ = {};
   if (!how_.own_zero_points) {
     if (how_.levels == nullptr) use_whole_numbers(how_.code_min - how_.zero_point, how_.code_max - how_.zero_point);
-    sweep(x, weights, 1, best);
-    if (how_.either_sign) sweep(x, weights, -1, best);
+    for (const float sign : {1.0f, -1.0f}) {
+      if (sign < 0 && !how_.either_sign) continue;
+      take(x, weights, sign);
+      sweep(sign, best);
+    }
     return best;
   }
+  take(x, weights, 1);
   const auto codes = static_cast<int>(how_.code_max - how_.code_min);
   for (int zero = 0; zero <= codes; ++zero) {
     const float scale = best.scale;
     const auto below = static_cast<float>(zero);
     use_whole_numbers(-below, static_cast<float>(codes) - below);
-    sweep(x, weights, 1, best);
+    sweep(1, best);
     if (best.scale != scale) best.zero_point = how_.code_min + below;
   }
   return best;
@@ -87,7 +91,6 @@ void ExactSearch::use_whole_numbers(float least, float most) {
 }
 
 void ExactSearch::take(std::span<const float> x, const float* weights, float sign) {
-  start_ = static_cast<std::size_t>(std::ranges::lower_bound(middles_, 0.0f) - middles_.begin());
   elements_.clear();
   energy_ = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
@@ -123,59 +126,60 @@ ExactSearch::Sums ExactSearch::sums_at(double inverse) const {
   return sums;
 }
 
-// A part of the error that the scale leaves, whatever the rest: of elements beyond the last levels if clipped, else of
-// those that get the level 0.
-double ExactSearch::left_at_least(double inverse, bool clipped) const {
+// Parts of the error that a scale leaves, whatever the rest: of elements beyond the last levels, which grows with the
+// inverse, and of those that get the level 0, which falls.
+double ExactSearch::left_beyond(double inverse) const {
   const double scale = 1 / inverse;
   const double above = static_cast<double>(levels_.back()) * scale,
                below = static_cast<double>(levels_.front()) * scale;
-  const double nearest_above = start_ < middles_.size() ? static_cast<double>(middles_[start_]) * scale : above;
-  const double nearest_below = start_ > 0 ? static_cast<double>(middles_[start_ - 1]) * scale : below;
   double left = 0;
   for (const Element& e : elements_) {
     const double beyond = e.x > above ? e.x - above : e.x < below ? below - e.x : 0;
-    const double near = e.x < nearest_above && e.x > nearest_below ? e.x : 0;
-    const double error = clipped ? beyond : near;
-    left += e.weight * error * error;
+    left += e.weight * beyond * beyond;
+  }
+  return left;
+}
+double ExactSearch::left_near_zero(double inverse) const {
+  const double scale = 1 / inverse;
+  const double above = static_cast<double>(start_ < middles_.size() ? middles_[start_] : levels_.back()) * scale;
+  const double below = static_cast<double>(start_ > 0 ? middles_[start_ - 1] : levels_.front()) * scale;
+  double left = 0;
+  for (const Element& e : elements_) {
+    const double near = e.x < above && e.x > below ? e.x : 0;
+    left += e.weight * near * near;
   }
   return left;
 }
 
-// The inverse scales at which codes can be that take off as much: at the best scale its own codes are the nearest, and
-// what these leave is more than one part of it. A little more than those, so that rounding excludes none.
-ExactSearch::Interval ExactSearch::inverses_worth_visiting(double gain) const {
+// The inverse scales at which codes can be that take off as much as is known: at the best scale its own codes are the
+// nearest, and what these leave is more than one part of it. A little more than those, so that rounding excludes none.
+ExactSearch::Interval ExactSearch::inverses_worth_visiting() const {
   constexpr double kSlack = 1e-6;
   double reach = std::numeric_limits<double>::infinity();  // where the first element meets its last level
   for (const Element& e : elements_) {
     const auto last = static_cast<double>(e.x > 0 ? levels_.back() : levels_.front());
     if (last != 0) reach = std::min(reach, last / e.x);
   }
-  const Interval all = {0, std::numeric_limits<float>::max()};
-  if (!(reach > 0) || !std::isfinite(reach) || !std::isfinite(energy_)) return all;
-  gain = std::max(gain, sums_at(1.1 * reach).gain());
+  Interval worth = {0, std::numeric_limits<float>::max()};
+  if (!(reach > 0) || !std::isfinite(reach) || !std::isfinite(energy_)) return worth;
+  const double gain = std::max(best_.gain(), sums_at(1.1 * reach).gain());
   const double left = std::max(energy_ - gain, 0.0) + kSlack * energy_;
 
-  // left_at_least() grows, or falls, with the inverse; where it is too much is kept outside.
-  constexpr int kSteps = 6;
-  Interval worth = all;
-  double inside = reach, outside = reach;
-  do outside *= 2;
-  while (left_at_least(outside, true) <= left && outside < 64 * reach);
-  if (left_at_least(outside, true) > left) {
+  // Nearer to where as much as that is left, from a side where more is.
+  const auto narrowed = [&](double outside, auto&& left_at) {
+    constexpr int kSteps = 6;
+    double inside = reach;
     for (int i = 0; i < kSteps; ++i) {
       const double middle = (inside + outside) / 2;
-      (left_at_least(middle, true) > left ? outside : inside) = middle;
+      (left_at(middle) > left ? outside : inside) = middle;
     }
-    worth.most = outside;
-  }
-  if (levels_[start_] != 0) return worth;
-  inside = reach;
-  outside = 0;
-  for (int i = 0; i < kSteps; ++i) {
-    const double middle = (inside + outside) / 2;
-    (left_at_least(middle, false) > left ? outside : inside) = middle;
-  }
-  worth.least = outside;
+    return outside;
+  };
+  const auto beyond = [&](double inverse) { return left_beyond(inverse); };
+  double outside = 2 * reach;
+  while (beyond(outside) <= left && outside < 64 * reach) outside *= 2;
+  if (beyond(outside) > left) worth.most = narrowed(outside, beyond);
+  if (levels_[start_] == 0) worth.least = narrowed(0, [&](double inverse) { return left_near_zero(inverse); });
   return worth;
 }
 
@@ -204,9 +208,9 @@ ExactSearch::Sums ExactSearch::gather_events(const Interval& inverses) {
   return sums;
 }
 
-void ExactSearch::sweep(std::span<const float> x, const float* weights, float sign, BlockFit& best) {
-  take(x, weights, sign);
-  Sums sums = gather_events(inverses_worth_visiting(best.gain));
+void ExactSearch::sweep(float sign, BlockFit& best) {
+  start_ = static_cast<std::size_t>(std::ranges::lower_bound(middles_, 0.0f) - middles_.begin());
+  Sums sums = gather_events(inverses_worth_visiting());
   sort_events(events_, sorted_);
   bool improved = false;
   const auto consider = [&] {

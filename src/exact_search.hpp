@@ -53,10 +53,11 @@ class ExactSearch {
   void take(std::span<const float> x, const float* weights, float sign);
   std::size_t level_at(double number) const;
   Sums sums_at(double inverse) const;
-  double left_at_least(double inverse, bool clipped) const;
-  Interval inverses_worth_visiting(double gain) const;
+  double left_beyond(double inverse) const;
+  double left_near_zero(double inverse) const;
+  Interval inverses_worth_visiting() const;
   Sums gather_events(const Interval& inverses);
-  void sweep(std::span<const float> x, const float* weights, float sign, BlockFit& best);
+  void sweep(float sign, BlockFit& best);
 
   kernels::AffineSearch how_;
   std::vector<float> levels_, middles_;  // ascending

@@ -104,11 +104,10 @@ const float* ActivationReader::row(std::int64_t index, float* scratch) const {
   return scratch;
 }
 
-void ActivationReader::outliers(std::int64_t index, float* values) const {
-  const std::byte* const from = bytes_of_row(index);
-  for (const std::int32_t column : rows_.outliers) {
-    to_floats(from + bytes_of(rows_.view.dtype, column), 1, values++);
-  }
+float ActivationReader::element(std::int64_t index, std::int32_t column) const {
+  float value = 0;
+  to_floats(bytes_of_row(index) + bytes_of(rows_.view.dtype, column), 1, &value);
+  return value;
 }
 
 void ActivationReader::share_params(float* scratch) {

@@ -63,8 +63,8 @@ class ActivationReader {
 
   // A row as floats: in place where they are such, else in scratch.
   const float* row(std::int64_t index, float* scratch) const;
-  // What a row has in the columns of outliers.
-  void outliers(std::int64_t index, float* values) const;
+  // What a row has in a column, of outliers too.
+  float element(std::int64_t index, std::int32_t column) const;
 
   // Finds the parameters that all rows share, unless they are fixed or belong to each row; scratch is a row of floats.
   void share_params(float* scratch);

@@ -1,7 +1,5 @@
 #include "src/matmul_product.hpp"
 
-#include <vector>
-
 #include "kernels/dispatch.hpp"
 #include "src/active_table.hpp"
 
@@ -38,12 +36,12 @@ void MatmulProduct::run_band(std::int64_t first, std::int64_t count, std::span<s
 
 void MatmulProduct::add_outliers(std::int64_t first, std::int64_t count, float* y) const {
   executor_.parallel_for(count, [&](std::int64_t r) {
-    std::vector<float> x(outliers_.columns.size());
-    activations_.outliers(first + r, x.data());
     float* const row = y + static_cast<std::size_t>(r) * n_;
-    for (std::size_t j = 0; j < x.size(); ++j) {
-      const float* const weights = outliers_.weights + j * n_;
-      for (std::size_t i = 0; i < n_; ++i) row[i] += x[j] * weights[i];
+    const float* weights = outliers_.weights;
+    for (const std::int32_t column : outliers_.columns) {
+      const float x = activations_.element(first + r, column);
+      for (std::size_t i = 0; i < n_; ++i) row[i] += x * weights[i];
+      weights += n_;
     }
   });
 }

@@ -146,7 +146,7 @@ class OutlierState final : public CodecState {
       }
       counts.add(encode_band(band, x + row * tile.cols, band_spans));
     }
-    if (observes_) counts.nonfinite = 0;  // counted before
+    if (!has_importance(request_)) counts.nonfinite = 0;  // counted before
     return counts;
   }
 
@@ -166,7 +166,6 @@ class OutlierState final : public CodecState {
     });
     columns_.assign(order.begin(), order.begin() + count);
     std::ranges::sort(columns_);
-    observes_ = !has_importance(request_);
     integers_ = kAffine.begin(integers_of(request_), nullptr);
   }
 
@@ -200,7 +199,6 @@ class OutlierState final : public CodecState {
 
   CodecRequest request_;
   std::vector<PartInfo> parts_;
-  bool observes_ = true;
   std::mutex mutex_;
   std::vector<float> largest_;  // of each column, while observing
   std::vector<std::int32_t> columns_;

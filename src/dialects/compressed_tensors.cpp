@@ -104,6 +104,16 @@ void check_static_activation(const DialectRequest& request) {
          "calibrate, use :dyn, or keep it with --exclude");
 }
 
+// What can be held instead of an encoding that cannot.
+std::string nearest_to(const QuantSpec& spec) {
+  if (spec.codec == "mxfp4") return "use mxfp4:g32";
+  if (spec.codec == "mxfp8") return "use mxfp8";
+  if (spec.codec == "outliers") return "outlier columns are those of --dialect mono_quant";
+  if (spec.codec != "hqq") return "nf4 and fp4 are those of --dialect bitsandbytes";
+  return "no layout holds real zero points; int" + std::to_string(spec.bits) + ":" + to_string(spec.granularity) +
+         ":asym is near";
+}
+
 void check(const DialectRequest& request) {
   const QuantSpec& spec = request.codec.spec;
   const auto refuse = [&](std::string expected, std::string hint) {
@@ -129,13 +139,7 @@ void check(const DialectRequest& request) {
     return;
   }
   if (spec.codec != "affine" && spec.codec != "fp8") {
-    refuse("an integer, fp8, nvfp4, mxfp4:g32 or mxfp8 encoding",
-           spec.codec == "mxfp4"      ? "use mxfp4:g32"
-           : spec.codec == "mxfp8"    ? "use mxfp8"
-           : spec.codec == "outliers" ? "outlier columns are those of --dialect mono_quant"
-           : spec.codec == "hqq"      ? "no layout holds real zero points; int" + std::to_string(spec.bits) + ":" +
-                                       to_string(spec.granularity) + ":asym is near"
-                                 : "nf4 and fp4 are those of --dialect bitsandbytes");
+    refuse("an integer, fp8, nvfp4, mxfp4:g32 or mxfp8 encoding", nearest_to(spec));
   }
   if (spec.activation && spec.element == DType::UInt8) {
     refuse("signed codes beside quantized activations", "use int" + std::to_string(spec.bits));

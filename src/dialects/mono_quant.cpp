@@ -14,7 +14,7 @@ bool is_held(const QuantSpec& spec) {
 }
 
 DType scale_dtype(const QuantSpec&, DType original) {
-  return is_scale_type(original) ? original : DType::Float32;
+  return scale_type_of(original);
 }
 
 CodeForm form(const QuantSpec& spec) {
@@ -47,15 +47,10 @@ json::Value config(const Plan& plan) {
   json::Object weights;
   for (const Step& step : plan.steps) {
     if (!step.quantizes()) continue;
-    const TensorInfo& original = plan.source.tensors[step.inputs.front()].info;
-    Shape shape = original.shape;
+    Shape shape = plan.source.tensors[step.inputs.front()].info.shape;
     if (step.transposes()) std::swap(shape.front(), shape.back());
-    json::Value weight;
-    weight.set("spec", to_string(*step.spec));
+    json::Value weight = note_of(plan, step);
     weight.set("shape", json::Array(shape.begin(), shape.end()));
-    weight.set("dtype", to_string(original.dtype));
-    if (step.transposes()) weight.set("transposed", true);
-    if (step.leading_dims != 1) weight.set("leading_dims", step.leading_dims);
     weights.emplace_back(step.id, std::move(weight));
   }
   json::Value value;
@@ -101,8 +96,7 @@ class Finder : DialectReader {
       corrupt(scale.name, "bad type of scales", "F32, F16 or BF16", std::string(to_string(scale.dtype)));
     }
     claim.spec.scale_dtype = scale.dtype;
-    claim.transposed = bool_member(weight, "transposed").value_or(false);
-    if (int_member(weight, "leading_dims") == 2) claim.leading_dims = 2;
+    apply_layout(weight, claim);
     return claim;
   }
 

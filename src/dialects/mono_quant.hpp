@@ -8,8 +8,9 @@
 //   NAME.outlier_weight   F16 [out, N]: these columns of the weight
 //
 //   quantization_config: {"quant_method": "mono_quant", "version": 1,
-//                         "weights": {NAME: {"spec": text, "shape": [as stored], "dtype": of the float weight,
-//                                            "transposed": true, "leading_dims": 2}}}   (the last two where they apply)
+//                         "weights": {NAME: {"spec": text, "dtype": of the float weight, "transposed": true,
+//                                            "leading_dims": 2, "shape": [as stored]}}}   (the third and fourth where
+//                                                                                          they apply)
 #pragma once
 
 #include "src/dialects/dialect.hpp"

@@ -49,7 +49,7 @@ std::vector<StoredOutput> outputs(const DialectRequest& request) {
 }
 
 DType scale_dtype(const QuantSpec&, DType original) {
-  return is_scale_type(original) ? original : DType::Float32;
+  return scale_type_of(original);
 }
 
 CodeForm form(const QuantSpec&) {

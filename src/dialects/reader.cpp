@@ -62,8 +62,7 @@ void DialectReader::apply_notes(WeightClaim& claim) const {
   if (const auto text = string_member(note, "dtype")) {
     if (const auto dtype = parse_dtype(*text)) claim.original = *dtype;
   }
-  claim.transposed = bool_member(note, "transposed").value_or(false);
-  if (int_member(note, "leading_dims") == 2) claim.leading_dims = 2;
+  apply_layout(note, claim);
 }
 
 LogicalTensor DialectReader::assemble(const Dialect& dialect, const WeightClaim& claim) {
@@ -97,18 +96,27 @@ LogicalTensor DialectReader::assemble(const Dialect& dialect, const WeightClaim&
   return out;
 }
 
+json::Value note_of(const Plan& plan, const Step& step) {
+  json::Value note;
+  note.set("spec", to_string(*step.spec));
+  note.set("dtype", to_string(plan.source.tensors[step.inputs.front()].info.dtype));
+  if (step.transposes()) note.set("transposed", true);
+  if (step.leading_dims != 1) note.set("leading_dims", step.leading_dims);
+  return note;
+}
+
+void apply_layout(const json::Value& note, WeightClaim& claim) {
+  claim.transposed = bool_member(note, "transposed").value_or(false);
+  if (int_member(note, "leading_dims") == 2) claim.leading_dims = 2;
+}
+
 void add_notes(json::Value& config, const Plan& plan, bool (*is_standard)(const Step& step, DType original)) {
   json::Object weights;
   for (const Step& step : plan.steps) {
     if (!step.quantizes()) continue;
     const TensorInfo& original = plan.source.tensors[step.inputs.front()].info;
     if (is_standard(step, original.dtype)) continue;
-    json::Value note;
-    note.set("spec", to_string(*step.spec));
-    note.set("dtype", to_string(original.dtype));
-    if (step.transposes()) note.set("transposed", true);
-    if (step.leading_dims != 1) note.set("leading_dims", step.leading_dims);
-    weights.emplace_back(step.id, std::move(note));
+    weights.emplace_back(step.id, note_of(plan, step));
   }
   if (!weights.empty()) config.set("mono_quant", std::move(weights));
 }
@@ -139,6 +147,10 @@ std::optional<std::string> string_member(const json::Value& object, std::string_
 
 bool is_scale_type(DType dtype) noexcept {
   return dtype == DType::Float32 || dtype == DType::Float16 || dtype == DType::BFloat16;
+}
+
+DType scale_type_of(DType original) noexcept {
+  return is_scale_type(original) ? original : DType::Float32;
 }
 
 }  // namespace mq

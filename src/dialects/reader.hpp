@@ -59,6 +59,12 @@ class DialectReader {
   Pool<Shared<QuantSpec>> specs_;
 };
 
+// What a config says of a weight of a plan where this library is the one to say it: "spec", "dtype", and where they
+// apply "transposed" and "leading_dims".
+json::Value note_of(const Plan& plan, const Step& step);
+// Takes over the last two.
+void apply_layout(const json::Value& note, WeightClaim& claim);
+
 // Adds "mono_quant" to a quantization config: notes about the weights of a plan that the dialect's own fields do not
 // describe, by `is_standard`; nothing if there are none.
 void add_notes(json::Value& config, const Plan& plan, bool (*is_standard)(const Step& step, DType original));
@@ -74,6 +80,7 @@ std::optional<std::int64_t> int_member(const json::Value& object, std::string_vi
 std::optional<bool> bool_member(const json::Value& object, std::string_view key);
 std::optional<std::string> string_member(const json::Value& object, std::string_view key);
 
-bool is_scale_type(DType dtype) noexcept;  // float32, float16 or bfloat16
+bool is_scale_type(DType dtype) noexcept;      // float32, float16 or bfloat16
+DType scale_type_of(DType original) noexcept;  // the model's own type if it is one of these, else float32
 
 }  // namespace mq

@@ -66,7 +66,7 @@ std::string weight_text(const QuantSpec& spec, const Shape& shape, DType origina
 
 // What decoded weights are.
 DType float_type(DType original) {
-  return is_scale_type(original) ? original : DType::Float32;
+  return scale_type_of(original);
 }
 
 json::Value quant_type(const QuantSpec& spec) {

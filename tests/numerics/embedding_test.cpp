@@ -17,10 +17,6 @@ using mq::test::contains;
 using mq::test::gauss_weights;
 using mq::test::view_of;
 
-namespace {
-
-}  // namespace
-
 TEST_CASE("Embedding: rows are those of the decoded tensor, in the order of the indices") {
   const std::unique_ptr<Executor> threads = make_thread_executor(3);
   std::vector<std::int64_t> ids;
