@@ -87,14 +87,29 @@ struct MinSearch {
   std::uint32_t refinements;
 };
 
-// Parameters to choose from: candidate k of run r is element k * rows + r.
+// Parameters to choose from: candidate i * mins + j of run r has scale[i * rows + r] and min[j * rows + r], and codes q
+// for clamp(rne((x - min) / scale)) or the nearest level, each standing for scale * q + min.
 struct Candidates {
   const Levels* levels;  // what codes stand for; null: whole numbers from code_min to code_max
   const float* scale;
   const float* min;  // null: 0
-  std::size_t count;
+  std::size_t scales;
+  std::size_t mins;  // scales * mins is at least 1, at most kMaxCandidates
   float code_min;
   float code_max;
+};
+constexpr std::size_t kMaxCandidates = 32;
+
+// Sums over a run, w being the weights (or 1) and q what its codes stand for.
+struct CodeSums {
+  float w, wx, wq, wqq, wqx;
+};
+// What was chosen for each run: candidate scale * mins + min.
+struct Chosen {
+  std::uint8_t* scale;
+  std::uint8_t* min;
+  float* error;  // (weighted) squared
+  CodeSums* sums;
 };
 constexpr std::size_t kMaxMinRun = 256;
 
@@ -148,9 +163,8 @@ struct KernelTable {
 
   // As search_affine, for a scale and a least value. run is at most kMaxMinRun.
   void (*search_min)(const MinSearch& how, const SearchBlocks& blocks, float* scale, float* min) noexcept;
-  // errors[k * rows + r]: the (weighted) squared error of run r in codes q of candidate k, clamp(rne((x - min) /
-  // scale)) or the nearest level, each standing for scale * q + min. run is at most kMaxMinRun.
-  void (*candidate_errors)(const Candidates& candidates, const SearchBlocks& blocks, float* errors) noexcept;
+  // The candidate with the least error; of equal ones the one in the middle, or the first. run is at most kMaxMinRun.
+  void (*choose_candidate)(const Candidates& from, const SearchBlocks& blocks, const Chosen& chosen) noexcept;
 
   // y = (q - zero_point) * scale.
   void (*dequantize_i8)(const std::int8_t* q, std::size_t rows, std::size_t run, const float* scale,

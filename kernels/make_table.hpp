@@ -21,7 +21,7 @@ constexpr KernelTable make_table(const char* name, std::uint32_t required_featur
       .search_affine = &Ops::search_affine,
       .choose_scale = &Ops::choose_scale,
       .search_min = &Ops::search_min,
-      .candidate_errors = &Ops::candidate_errors,
+      .choose_candidate = &Ops::choose_candidate,
       .dequantize_i8 = &Ops::dequantize_i8,
       .dequantize_u8 = &Ops::dequantize_u8,
       .dequantize_4 = &Ops::dequantize_4,

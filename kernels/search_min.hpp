@@ -1,5 +1,4 @@
-// Searches for the scale and the least value of a block that leave the least squared error, and measures errors of
-// given ones.
+// Searches for the scale and the least value of a block that leave the least squared error.
 //
 // For fixed codes u in 0..code_max the best scale and least value are those of a straight line through the elements
 // over their codes: two equations. So a number of inverse scales are tried: each gives codes, codes give a line, and
@@ -9,46 +8,9 @@
 // elements.
 #pragma once
 
-#include "kernels/search_lanes.hpp"
+#include "kernels/whole_blocks.hpp"
 
 namespace mq::kernels {
-
-// Up to kWidth blocks at hand, element i of all blocks at i * kWidth. Elements that are not finite are 0.
-template <class Ops, bool kWeighted>
-class WholeBlocks {
- public:
-  using Floats = typename Ops::Floats;
-  static constexpr std::size_t kWidth = Ops::kWidth;
-
-  explicit WholeBlocks(const SearchBlocks& blocks) : run_(blocks.run) {
-    const float* x[kWidth];
-    const float* weights[kWidth];
-    for (std::size_t lane = 0; lane < kWidth; ++lane) {
-      const std::size_t block = block_of_lane(lane, blocks.rows);
-      x[lane] = blocks.x + block * run_;
-      if constexpr (kWeighted) weights[lane] = blocks.weights + block * run_;
-    }
-    Ops::load_blocks(x, run_, x_);
-    if constexpr (kWeighted) Ops::load_blocks(weights, run_, w_);
-    for_each([&](Floats v, std::size_t i) { Ops::store(finite_or_zero<Ops>(v), x_ + i); });
-  }
-
-  // f(the elements of all blocks at one place, where they are)
-  template <class F>
-  void for_each(F&& f) const {
-    for (std::size_t i = 0; i < run_ * kWidth; i += kWidth) f(Ops::load(x_ + i), i);
-  }
-  void set(std::size_t i, Floats v) { Ops::store(v, x_ + i); }
-  Floats weight(std::size_t i) const {
-    if constexpr (kWeighted) return Ops::load(w_ + i);
-    return Floats(1.0f);
-  }
-
- private:
-  std::size_t run_;
-  alignas(64) float x_[kMaxMinRun * kWidth];
-  alignas(64) float w_[kWeighted ? kMaxMinRun * kWidth : 1];
-};
 
 template <class Ops, bool kWeighted>
 class MinBlockSearch {
@@ -211,77 +173,9 @@ class MinBlockSearch {
 template <class Ops>
 struct SearchMin {
   static void search_min(const MinSearch& how, const SearchBlocks& blocks, float* scale, float* min) noexcept {
-    for_each_part(blocks, [&](auto weighted, const SearchBlocks& some, std::size_t row) {
+    for_each_part<Ops>(blocks, [&](auto weighted, const SearchBlocks& some, std::size_t row) {
       MinBlockSearch<Ops, decltype(weighted)::value>(how, some).find(some.rows, scale + row, min + row);
     });
-  }
-
-  static void candidate_errors(const Candidates& candidates, const SearchBlocks& blocks, float* errors) noexcept {
-    for_each_part(blocks, [&](auto weighted, const SearchBlocks& some, std::size_t row) {
-      const WholeBlocks<Ops, decltype(weighted)::value> loaded(some);
-      for (std::size_t k = 0; k < candidates.count; ++k) {
-        const std::size_t at = k * blocks.rows + row;
-        const float* const min = candidates.min == nullptr ? nullptr : candidates.min + at;
-        add_errors(candidates, loaded, {candidates.scale + at, min}, some.rows, errors + at);
-      }
-    });
-  }
-
- private:
-  template <bool kValue>
-  struct Weighted {
-    static constexpr bool value = kValue;
-  };
-  struct Lines {
-    const float* scale;
-    const float* min;
-  };
-
-  // f(Weighted, as many blocks as there are lanes, the first of them)
-  template <class F>
-  static void for_each_part(const SearchBlocks& blocks, F&& f) {
-    for (std::size_t row = 0; row < blocks.rows; row += Ops::kWidth) {
-      const std::size_t left = blocks.rows - row;
-      SearchBlocks some = blocks;
-      some.x += row * blocks.run;
-      some.rows = left < Ops::kWidth ? left : Ops::kWidth;
-      if (blocks.weights == nullptr) {
-        f(Weighted<false>(), some, row);
-      } else {
-        some.weights += row * blocks.run;
-        f(Weighted<true>(), some, row);
-      }
-    }
-  }
-
-  static typename Ops::Floats load_some(const float* from, std::size_t n) {
-    if (n == Ops::kWidth) return Ops::load(from);
-    float all[Ops::kWidth];
-    for (std::size_t i = 0; i < Ops::kWidth; ++i) all[i] = from[i < n ? i : n - 1];
-    return Ops::load(all);
-  }
-
-  template <bool kWeighted>
-  static void add_errors(const Candidates& how, const WholeBlocks<Ops, kWeighted>& blocks, const Lines& lines,
-                         std::size_t n, float* errors) {
-    using Floats = typename Ops::Floats;
-    const Floats zero(0.0f), rounder(0x1.8p23f);
-    const Floats least = Floats(how.code_min) + rounder, most = Floats(how.code_max) + rounder;
-    const Floats scale = load_some(lines.scale, n);
-    const Floats min = lines.min == nullptr ? zero : load_some(lines.min, n);
-    const Floats inverse = Ops::where_greater(Ops::magnitude(scale), zero, Ops::divide(Floats(1.0f), scale), zero);
-    const Floats negative = zero - scale;
-    Floats sum = zero;
-    blocks.for_each([&](Floats v, std::size_t i) {
-      const Floats above = v - min;
-      const Floats code = how.levels != nullptr ? nearest_level<Ops>(*how.levels, above * inverse)
-                                                : Ops::min(Ops::max(above * inverse + rounder, least), most) - rounder;
-      const Floats error = Ops::fused(code, negative, above);
-      sum = kWeighted ? Ops::fused(blocks.weight(i) * error, error, sum) : Ops::fused(error, error, sum);
-    });
-    float sums[Ops::kWidth];
-    Ops::store(sum, sums);
-    for (std::size_t i = 0; i < n; ++i) errors[i] = sums[i];
   }
 };
 

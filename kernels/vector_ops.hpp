@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/checksum.hpp"
+#include "kernels/choose_candidate.hpp"
 #include "kernels/dequantize.hpp"
 #include "kernels/digest.hpp"
 #include "kernels/fp8.hpp"
@@ -26,6 +27,7 @@ struct VectorOps : Minmax<Isa>,
                    QuantizeMeasured<Isa>,
                    Search<VectorSearch<Isa>>,
                    SearchMin<VectorSearch<Isa>>,
+                   ChooseCandidate<VectorSearch<Isa>>,
                    Dequantize<Isa>,
                    Fp8<Isa>,
                    LevelCodes<Isa>,

@@ -84,13 +84,21 @@ void check_min(KernelChecks& checks, const RunShape& s, std::size_t offset, bool
       k.search_min(how, blocks.blocks(weighted), out, out + s.rows);
     });
   }
-  const std::vector<float> scales = scale_numbers(3 * s.rows, 34, false);
-  const std::vector<float> mins = modest_numbers(3 * s.rows, 35);
+  const std::vector<float> scales = scale_numbers(4 * s.rows, 34, false);
+  const std::vector<float> mins = modest_numbers(2 * s.rows, 35);
   const kernels::Levels& nf4 = level_format(parse_spec("nf4"))->levels;
   for (const kernels::Levels* levels : {static_cast<const kernels::Levels*>(nullptr), &nf4}) {
-    checks.same<float>("candidate_errors", s.text(), offset, 3 * s.rows, [&](const KernelTable& k, float* out) {
+    checks.same<float>("choose_candidate", s.text(), offset, 8 * s.rows, [&](const KernelTable& k, float* out) {
       const Blocks blocks(s, offset, k);
-      k.candidate_errors({levels, scales.data(), mins.data(), 3, -8, 7}, blocks.blocks(weighted), out);
+      std::vector<std::uint8_t> scale(s.rows), min(s.rows);
+      std::vector<kernels::CodeSums> sums(s.rows);
+      k.choose_candidate({levels, scales.data(), mins.data(), 4, 2, -8, 7}, blocks.blocks(weighted),
+                         {scale.data(), min.data(), out, sums.data()});
+      out = std::copy(scale.begin(), scale.end(), out + s.rows);
+      out = std::copy(min.begin(), min.end(), out);
+      for (const kernels::CodeSums& run : sums) {
+        for (const float sum : {run.w, run.wx, run.wq, run.wqq, run.wqx}) *out++ = sum;
+      }
     });
   }
 }

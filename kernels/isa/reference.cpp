@@ -1,5 +1,6 @@
 #include "kernels/reference.hpp"
 
+#include "kernels/choose_candidate.hpp"
 #include "kernels/digest.hpp"
 #include "kernels/make_table.hpp"
 #include "kernels/search.hpp"
@@ -11,6 +12,7 @@ struct Baseline {};
 struct Operations : Reference<Baseline>,
                     Search<ScalarSearch<Baseline>>,
                     SearchMin<ScalarSearch<Baseline>>,
+                    ChooseCandidate<ScalarSearch<Baseline>>,
                     Digest<Baseline> {};
 }  // namespace
 

@@ -171,6 +171,19 @@ void search(const CodecRequest& request, const gguf::BlockEncoder& encoder, gguf
   });
 }
 
+// What a search keeps of a piece stays in the caches.
+void search_in_pieces(const CodecRequest& request, const gguf::BlockEncoder& encoder, const gguf::SearchedBlocks& in,
+                      std::uint8_t* blocks) {
+  constexpr std::int64_t kPieceNumel = 8192;
+  const DTypeInfo& type = info(encoder.dtype);
+  const std::int64_t at_most = kPieceNumel / type.block_numel;
+  for (std::int64_t first = 0; first < in.count; first += at_most) {
+    const std::int64_t element = first * type.block_numel;
+    search(request, encoder, {in.x + element, in.weights_at(element), std::min(at_most, in.count - first), in.thorough},
+           blocks + first * type.block_bytes);
+  }
+}
+
 EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, PartSpans spans, ErrorStats*) {
   const CodecRequest& request = static_cast<const BlockState&>(base).request();
   const gguf::BlockEncoder& encoder = *encoder_of(request.spec.element);
@@ -186,7 +199,8 @@ EncodeCounts encode(const CodecState& base, const Tile& tile, const float* x, Pa
     if (!request.two_pass) counts.nonfinite += count_nonfinite(x + strip.offset, strip.runs * strip.run);
     const float* const in = finite_blocks(x + strip.offset, strip, buffer);
     if (is_search(request.search.effort)) {
-      search(request, encoder, {in, weights.of(strip, in), strip.runs, request.search.effort == Effort::Max}, out);
+      search_in_pieces(request, encoder, {in, weights.of(strip, in), strip.runs, request.search.effort == Effort::Max},
+                       out);
     } else {
       encoder.reference(in, strip.runs, out);
     }

@@ -4,6 +4,7 @@
 // as stored, each run takes the best of the multiples around its own; the codes found so determine d and dmin by two
 // equations, and so on, as long as the error falls.
 #include <algorithm>
+#include <utility>
 
 #include "src/active_table.hpp"
 #include "src/codecs/gguf_k_blocks.hpp"
@@ -13,216 +14,199 @@ namespace mq::gguf {
 namespace {
 
 struct Layout {
-  int run;    // weights that share a scale and a minimum
   int most;   // code
   int steps;  // largest multiple
   kernels::MinSearch search;
   int rounds;  // of d and dmin
 };
 
-// d and dmin as stored, in units of the block, the multiples of each run, and what is wrong with them.
+// d and dmin as stored, in units of the block, the multiples of each run, what is wrong with them, and which d and dmin
+// would be best.
 struct Choice {
   float d = 0, dmin = 0;
-  std::array<std::uint8_t, 16> scales, mins;
+  std::array<float, 16> scales = {}, mins = {};  // whole numbers
   float error = 0;
+  float fitting_d = 0, fitting_dmin = 0;
 };
 
-// Compilers make vectors of these two, as long as they know neither how many elements there are nor that bytes may lie
-// in floats.
-[[gnu::noinline]] void code_run(const float* __restrict x, std::size_t n, float inverse, float minus_min, float most,
-                                float* __restrict codes) {
-  for (std::size_t i = 0; i < n; ++i) {
-    const float q = (x[i] + minus_min) * inverse;
-    const float above = q > 0 ? q : 0;  // 0 for NaN
-    codes[i] = ((above < most ? above : most) + 0x1.8p23f) - 0x1.8p23f;
-  }
-}
-[[gnu::noinline]] void to_bytes(const float* __restrict codes, std::size_t n, std::uint8_t* __restrict bytes) {
-  for (std::size_t i = 0; i < n; ++i) bytes[i] = static_cast<std::uint8_t>(static_cast<int>(codes[i]));
+std::array<std::uint8_t, 16> bytes_of(const std::array<float, 16>& multiples) {
+  std::array<std::uint8_t, 16> bytes;
+  for (std::size_t g = 0; g < bytes.size(); ++g) bytes[g] = static_cast<std::uint8_t>(multiples[g]);
+  return bytes;
 }
 
+// kRun weights share a scale and a minimum.
+template <std::size_t kRun>
 class RangedSearch {
  public:
   RangedSearch(const Layout& layout, const SearchedBlocks& in)
       : layout_(layout),
         in_(in),
+        steps_(static_cast<float>(layout.steps)),
         blocks_(in, kSuperNumel),
-        runs_(static_cast<std::size_t>(kSuperNumel / layout.run)),
-        rows_(static_cast<std::size_t>(in.count) * runs_),
-        searched_{blocks_.x(), in.weights, rows_, static_cast<std::size_t>(layout.run), nullptr},
-        reach_(in.thorough ? 2 : 1) {}
+        rows_(static_cast<std::size_t>(in.count) * kRuns),
+        searched_{blocks_.x(), in.weights, rows_, kRun, nullptr},
+        reach_(in.thorough ? 2 : 1),
+        chosen_(rows_) {}
 
   std::vector<Choice> find() {
     std::vector<float> scales(rows_), mins(rows_);
     active_table().search_min(layout_.search, searched_, scales.data(), mins.data());
     std::vector<Choice> best(static_cast<std::size_t>(in_.count)), next(best.size());
-    for (std::size_t b = 0; b < next.size(); ++b) begin(b, &scales[b * runs_], &mins[b * runs_], next[b]);
+    for (std::size_t b = 0; b < next.size(); ++b) begin(b, &scales[b * kRuns], &mins[b * kRuns], next[b]);
     for (int round = 0;; ++round) {
       choose_multiples(next);
       for (std::size_t b = 0; b < best.size(); ++b) {
         if (round == 0 || next[b].error < best[b].error) best[b] = next[b];
       }
       if (round == layout_.rounds) return best;
-      for (std::size_t b = 0; b < best.size(); ++b) {
-        next[b] = best[b];
-        solve(b, next[b]);
+      next = best;
+      for (Choice& choice : next) {
+        choice.d = choice.fitting_d;
+        choice.dmin = choice.fitting_dmin;
       }
     }
   }
 
-  // Codes, as floats.
-  void code(std::size_t b, const Choice& choice, float* codes) const {
-    const auto most = static_cast<float>(layout_.most);
-    for (std::size_t g = 0; g < runs_; ++g) {
-      const float inverse = inverse_or_zero(choice.d * static_cast<float>(choice.scales[g]));
-      const float minus_min = choice.dmin * static_cast<float>(choice.mins[g]);
-      code_run(x(b) + g * run(), run(), inverse, minus_min, most, codes + g * run());
+  // The codes of all super-blocks.
+  std::vector<std::uint8_t> codes(const std::vector<Choice>& found) const {
+    std::vector<float> scales(rows_), mins(rows_);
+    for (std::size_t row = 0; row < rows_; ++row) {
+      const Choice& choice = found[row / kRuns];
+      scales[row] = choice.d * choice.scales[row % kRuns];
+      mins[row] = -(choice.dmin * choice.mins[row % kRuns]);
     }
+    return codes_of(above(blocks_.x(), kRun, mins).data(), kRun, std::move(scales), 0, layout_.most);
   }
 
-  // As it is stored.
-  RangedBlock block(std::size_t b, const Choice& choice) const {
-    RangedBlock out;
-    out.d = blocks_.real(static_cast<std::int64_t>(b), choice.d);
-    out.dmin = blocks_.real(static_cast<std::int64_t>(b), choice.dmin);
-    out.scales = choice.scales;
-    out.mins = choice.mins;
-    std::array<float, kSuperNumel> codes;
-    code(b, choice, codes.data());
-    to_bytes(codes.data(), codes.size(), out.codes.data());
-    return out;
-  }
+  float real(std::size_t b, float value) const { return blocks_.real(static_cast<std::int64_t>(b), value); }
 
  private:
-  std::size_t run() const { return static_cast<std::size_t>(layout_.run); }
-  const float* x(std::size_t b) const { return blocks_.block(static_cast<std::int64_t>(b)); }
+  static constexpr std::size_t kRuns = kSuperNumel / kRun;
 
   float stored(std::size_t b, float value) const { return blocks_.rounded(static_cast<std::int64_t>(b), value); }
 
   void begin(std::size_t b, const float* scales, const float* mins, Choice& choice) const {
-    const auto steps = static_cast<float>(layout_.steps);
-    choice.d = stored(b, *std::max_element(scales, scales + runs_) / steps);
-    choice.dmin = stored(b, -*std::min_element(mins, mins + runs_) / steps);
+    choice.d = stored(b, *std::max_element(scales, scales + kRuns) / steps_);
+    choice.dmin = stored(b, -*std::min_element(mins, mins + kRuns) / steps_);
     const float scale_steps = inverse_or_zero(choice.d), min_steps = inverse_or_zero(choice.dmin);
-    for (std::size_t g = 0; g < runs_; ++g) {
-      choice.scales[g] = static_cast<std::uint8_t>(whole(scales[g] * scale_steps, 0, layout_.steps));
-      choice.mins[g] = static_cast<std::uint8_t>(whole(-mins[g] * min_steps, 0, layout_.steps));
+    for (std::size_t g = 0; g < kRuns; ++g) {
+      choice.scales[g] = static_cast<float>(whole(scales[g] * scale_steps, 0, layout_.steps));
+      choice.mins[g] = static_cast<float>(whole(-mins[g] * min_steps, 0, layout_.steps));
     }
   }
 
   // The best multiples of each run within reach of those that it has.
   void choose_multiples(std::vector<Choice>& choices) {
-    const int side = 2 * reach_ + 1;
-    const auto count = static_cast<std::size_t>(side * side);
-    scales_.resize(count * rows_);
-    mins_.resize(count * rows_);
-    errors_.resize(count * rows_);
-    propose(choices, side);
-    active_table().candidate_errors({nullptr, scales_.data(), mins_.data(), count, 0, static_cast<float>(layout_.most)},
-                                    searched_, errors_.data());
-    for (std::size_t b = 0; b < choices.size(); ++b) {
-      Choice& choice = choices[b];
-      choice.error = 0;
-      for (std::size_t g = 0; g < runs_; ++g) {
-        const float* const errors = errors_.data() + b * runs_ + g;
-        const std::size_t best = best_candidate(errors, count, rows_);
-        choice.error += errors[best * rows_];
-        choice.scales[g] = multiple(choice.scales[g], static_cast<int>(best) / side - reach_);
-        choice.mins[g] = multiple(choice.mins[g], static_cast<int>(best) % side - reach_);
-      }
-    }
+    propose(choices);
+    active_table().choose_candidate(
+        {nullptr, scales_.data(), mins_.data(), side(), side(), 0, static_cast<float>(layout_.most)}, searched_,
+        chosen_.target());
+    for (std::size_t b = 0; b < choices.size(); ++b) take(b, choices[b]);
   }
 
-  std::uint8_t multiple(int from, int offset) const {
-    return static_cast<std::uint8_t>(std::clamp(from + offset, 0, layout_.steps));
+  // How many multiples are proposed for each.
+  std::size_t side() const { return static_cast<std::size_t>(2 * reach_ + 1); }
+
+  float multiple(float from, float offset) const {
+    const float moved = from + offset, above = moved > 0 ? moved : 0;
+    return above < steps_ ? above : steps_;
   }
 
-  // Candidate i * side + j: the scales' multiples moved by i - reach, the mins' by j - reach.
-  void propose(const std::vector<Choice>& choices, int side) {
-    const auto n = static_cast<std::size_t>(side);
-    for (int offset = 0; offset < side; ++offset) {
-      float* const scale = scales_.data() + static_cast<std::size_t>(offset) * n * rows_;
-      float* const min = mins_.data() + static_cast<std::size_t>(offset) * rows_;
-      std::size_t row = 0;
+  void propose(const std::vector<Choice>& choices) {
+    scales_.resize(side() * rows_);
+    mins_.resize(side() * rows_);
+    float* scale = scales_.data();
+    float* min = mins_.data();
+    for (int i = -reach_; i <= reach_; ++i) {
+      const auto offset = static_cast<float>(i);
       for (const Choice& choice : choices) {
-        for (std::size_t g = 0; g < runs_; ++g, ++row) {
-          scale[row] = choice.d * static_cast<float>(multiple(choice.scales[g], offset - reach_));
-          min[row] = -(choice.dmin * static_cast<float>(multiple(choice.mins[g], offset - reach_)));
-        }
+        propose(choice.d, choice.scales, offset, scale);
+        propose(-choice.dmin, choice.mins, offset, min);
+        scale += kRuns;
+        min += kRuns;
       }
-      for (std::size_t j = 1; j < n; ++j) std::copy_n(scale, rows_, scale + j * rows_);
     }
-    for (std::size_t i = 1; i < n; ++i) std::copy_n(mins_.data(), n * rows_, mins_.data() + i * n * rows_);
   }
 
-  // d and dmin that fit the codes best, by least squares: x = d * (scale q) - dmin * min.
-  void solve(std::size_t b, Choice& choice) const {
-    std::array<float, kSuperNumel> codes, weighted;
-    code(b, choice, codes.data());
-    const float* const weights = in_.weights_at(static_cast<std::int64_t>(b) * kSuperNumel);
-    for (std::size_t i = 0; i < kSuperNumel; ++i) weighted[i] = weight_of(weights, i) * codes[i];
+  void propose(float unit, const std::array<float, 16>& multiples, float offset, float* __restrict to) const {
+    for (std::size_t g = 0; g < kRuns; ++g) to[g] = unit * multiple(multiples[g], offset);
+  }
+
+  // What was chosen for a block, and what fits its codes best, by least squares: x = d * (scale q) - dmin * min.
+  void take(std::size_t b, Choice& choice) const {
+    choice.error = 0;
     float ss = 0, sm = 0, mm = 0, xs = 0, xm = 0;
-    for (std::size_t g = 0; g < runs_; ++g) {
-      const std::size_t first = g * run();
-      const float* const v = x(b) + first;
-      const float* const wq_of = weighted.data() + first;
-      const float wqq = dot(wq_of, codes.data() + first, run()), wxq = dot(wq_of, v, run());
-      const float wq = sum_in_lanes<float>(run(), [=](std::size_t i) { return wq_of[i]; });
-      const float w = sum_in_lanes<float>(run(), [=](std::size_t i) { return weight_of(weights, first + i); });
-      const float wx = sum_in_lanes<float>(run(), [=](std::size_t i) { return weight_of(weights, first + i) * v[i]; });
-      const auto scale = static_cast<float>(choice.scales[g]), min = static_cast<float>(choice.mins[g]);
-      ss += scale * scale * wqq;
-      sm += scale * min * wq;
-      mm += min * min * w;
-      xs += scale * wxq;
-      xm += min * wx;
+    for (std::size_t g = 0; g < kRuns; ++g) {
+      const std::size_t row = b * kRuns + g;
+      choice.error += chosen_.error[row];
+      choice.scales[g] = multiple(choice.scales[g], static_cast<float>(chosen_.scale[row] - reach_));
+      choice.mins[g] = multiple(choice.mins[g], static_cast<float>(chosen_.min[row] - reach_));
+      const kernels::CodeSums& sums = chosen_.sums[row];
+      const float scale = choice.scales[g], min = choice.mins[g];
+      ss += scale * scale * sums.wqq;
+      sm += scale * min * sums.wq;
+      mm += min * min * sums.w;
+      xs += scale * sums.wqx;
+      xm += min * sums.wx;
     }
+    choice.fitting_d = choice.d;
+    choice.fitting_dmin = choice.dmin;
     const float determinant = ss * mm - sm * sm;
     if (determinant > 0) {
-      choice.d = stored(b, (xs * mm - xm * sm) / determinant);
-      choice.dmin = stored(b, (xs * sm - xm * ss) / determinant);
+      choice.fitting_d = stored(b, (xs * mm - xm * sm) / determinant);
+      choice.fitting_dmin = stored(b, (xs * sm - xm * ss) / determinant);
     } else if (ss > 0) {
-      choice.d = stored(b, xs / ss);
+      choice.fitting_d = stored(b, xs / ss);
     }
   }
 
   const Layout& layout_;
   const SearchedBlocks& in_;
+  const float steps_;
   UnitBlocks blocks_;
-  std::size_t runs_, rows_;  // runs of a super-block; of all
+  std::size_t rows_;  // runs of all super-blocks
   kernels::SearchBlocks searched_;
   int reach_;
-  std::vector<float> scales_, mins_, errors_;
+  std::vector<float> scales_, mins_;
+  ChosenRuns chosen_;
 };
 
+template <std::size_t kRun>
 void search(const Layout& layout, const SearchedBlocks& in, std::int64_t bytes,
             void (*pack)(const RangedBlock&, std::uint8_t*), std::uint8_t* blocks) {
-  RangedSearch search(layout, in);
-  const std::vector<Choice> choices = search.find();
-  for (std::size_t b = 0; b < choices.size(); ++b) {
-    pack(search.block(b, choices[b]), blocks + static_cast<std::int64_t>(b) * bytes);
+  RangedSearch<kRun> search(layout, in);
+  const std::vector<Choice> found = search.find();
+  const std::vector<std::uint8_t> codes = search.codes(found);
+  for (std::size_t b = 0; b < found.size(); ++b) {
+    RangedBlock out{.d = search.real(b, found[b].d),
+                    .dmin = search.real(b, found[b].dmin),
+                    .scales = bytes_of(found[b].scales),
+                    .mins = bytes_of(found[b].mins),
+                    .codes = {}};
+    std::copy_n(codes.data() + b * kSuperNumel, kSuperNumel, out.codes.data());
+    pack(out, blocks + static_cast<std::int64_t>(b) * bytes);
   }
 }
 
-Layout layout_of(int run, int most, int steps, bool thorough) {
-  return {
-      .run = run, .most = most, .steps = steps, .search = min_search(most, true, thorough), .rounds = thorough ? 8 : 1};
+Layout layout_of(int most, int steps, bool thorough) {
+  return {.most = most, .steps = steps, .search = min_search(most, true, thorough), .rounds = thorough ? 8 : 1};
 }
 
 }  // namespace
 
 void search_q2_k(const SearchedBlocks& in, std::uint8_t* blocks) {
-  search(layout_of(16, 3, 15, in.thorough), in, 84, pack_q2_k, blocks);
+  search<16>(layout_of(3, 15, in.thorough), in, 84, pack_q2_k, blocks);
   keep_better(kSuper[0], kSuperEncoders[0], in, blocks);
 }
 
 void search_q4_k(const SearchedBlocks& in, std::uint8_t* blocks) {
-  search(layout_of(32, 15, 63, in.thorough), in, 144, pack_q4_k, blocks);
+  search<32>(layout_of(15, 63, in.thorough), in, 144, pack_q4_k, blocks);
   keep_better(kSuper[2], kSuperEncoders[2], in, blocks);
 }
 
 void search_q5_k(const SearchedBlocks& in, std::uint8_t* blocks) {
-  search(layout_of(32, 31, 63, in.thorough), in, 176, pack_q5_k, blocks);
+  search<32>(layout_of(31, 63, in.thorough), in, 176, pack_q5_k, blocks);
   keep_better(kSuper[3], kSuperEncoders[3], in, blocks);
 }
 

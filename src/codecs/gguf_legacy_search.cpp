@@ -20,24 +20,25 @@ std::vector<float> find_scales(const SearchedBlocks& in, int bits) {
   return searched_scales(how, in.x, in, static_cast<std::size_t>(in.count), kLegacyNumel);
 }
 
-// Codes of the bits, counted from zero, for the scale as stored.
-template <int kBits>
-void code(const float* x, float scale, int* codes) {
-  constexpr int kLeast = -(1 << (kBits - 1));
-  const float inverse = inverse_or_zero(rounded_to_half(scale));
-  for (int j = 0; j < kLegacyNumel; ++j) codes[j] = whole(x[j] * inverse, kLeast, -kLeast - 1);
+std::vector<float> stored(std::vector<float> values) {
+  for (float& value : values) value = rounded_to_half(value);
+  return values;
+}
+
+// The codes of block i.
+LegacyCodes block_of(const std::vector<std::uint8_t>& codes, std::size_t i) {
+  LegacyCodes block;
+  std::copy_n(codes.data() + i * block.size(), block.size(), block.begin());
+  return block;
 }
 
 template <int kBits, auto kPack>
 void search_signed(const SearchedBlocks& in, std::int64_t bytes, std::uint8_t* blocks) {
+  constexpr int kLeast = -(1 << (kBits - 1));
   const std::vector<float> scales = find_scales(in, kBits);
-  for (std::int64_t i = 0; i < in.count; ++i) {
-    int q[kLegacyNumel];
-    const float scale = scales[static_cast<std::size_t>(i)];
-    code<kBits>(in.x + i * kLegacyNumel, scale, q);
-    LegacyCodes codes;
-    for (std::size_t j = 0; j < codes.size(); ++j) codes[j] = static_cast<std::uint8_t>(q[j] + (1 << (kBits - 1)));
-    kPack(scale, codes, blocks + i * bytes);
+  const std::vector<std::uint8_t> codes = codes_of(in.x, kLegacyNumel, stored(scales), kLeast, -kLeast - 1);
+  for (std::size_t i = 0; i < scales.size(); ++i) {
+    kPack(scales[i], block_of(codes, i), blocks + static_cast<std::int64_t>(i) * bytes);
   }
 }
 
@@ -47,14 +48,10 @@ void search_ranged(const SearchedBlocks& in, std::int64_t bytes, std::uint8_t* b
   const kernels::MinSearch how = min_search(kMost, false, in.thorough);
   std::vector<float> scales(count), mins(count);
   active_table().search_min(how, {in.x, in.weights, count, kLegacyNumel, nullptr}, scales.data(), mins.data());
+  const std::vector<float> from_min = above(in.x, kLegacyNumel, stored(mins));
+  const std::vector<std::uint8_t> codes = codes_of(from_min.data(), kLegacyNumel, stored(scales), 0, kMost);
   for (std::size_t i = 0; i < count; ++i) {
-    const float* const x = in.x + i * kLegacyNumel;
-    const float inverse = inverse_or_zero(rounded_to_half(scales[i])), min = rounded_to_half(mins[i]);
-    LegacyCodes codes;
-    for (std::size_t j = 0; j < codes.size(); ++j) {
-      codes[j] = static_cast<std::uint8_t>(whole((x[j] - min) * inverse, 0, kMost));
-    }
-    kPack(scales[i], mins[i], codes, blocks + static_cast<std::int64_t>(i) * bytes);
+    kPack(scales[i], mins[i], block_of(codes, i), blocks + static_cast<std::int64_t>(i) * bytes);
   }
 }
 
@@ -62,13 +59,11 @@ void search_ranged(const SearchedBlocks& in, std::int64_t bytes, std::uint8_t* b
 
 void search_q8_0(const SearchedBlocks& in, std::uint8_t* blocks) {
   const std::vector<float> scales = find_scales(in, 8);
-  for (std::int64_t i = 0; i < in.count; ++i) {
+  const std::vector<std::uint8_t> codes = codes_of(in.x, kLegacyNumel, stored(scales), -128, 127);
+  for (std::size_t i = 0; i < scales.size(); ++i) {
     std::uint8_t* const block = blocks + i * 34;
-    int q[kLegacyNumel];
-    const float scale = scales[static_cast<std::size_t>(i)];
-    code<8>(in.x + i * kLegacyNumel, scale, q);
-    store_half(scale, block);
-    for (int j = 0; j < kLegacyNumel; ++j) block[2 + j] = static_cast<std::uint8_t>(q[j]);
+    store_half(scales[i], block);
+    for (std::size_t j = 0; j < kLegacyNumel; ++j) block[2 + j] = codes[i * kLegacyNumel + j] ^ 0x80;
   }
   keep_better(0, in, blocks);
 }

@@ -1,6 +1,7 @@
 #include "src/codecs/gguf_multiples.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "src/active_table.hpp"
 
@@ -11,7 +12,8 @@ MultiplesSearch::MultiplesSearch(const MultiplesLayout& layout, const SearchedBl
       in_(in),
       blocks_(in, kNumel),
       rows_(static_cast<std::size_t>(in.count) * runs()),
-      reach_(in.thorough ? 3 : 1) {}
+      reach_(in.thorough ? 3 : 1),
+      chosen_(rows_) {}
 
 std::vector<Multiples> MultiplesSearch::find() {
   const std::vector<float> scales = scales_of_runs();
@@ -21,7 +23,7 @@ std::vector<Multiples> MultiplesSearch::find() {
   std::vector<Multiples> best = next;
   for (int round = 0; round < (in_.thorough ? 8 : 1); ++round) {
     next = best;
-    solve(next);
+    for (Multiples& block : next) block.d = block.fitting_d;
     choose(next);
     for (std::size_t b = 0; b < best.size(); ++b) {
       if (next[b].error < best[b].error) best[b] = next[b];
@@ -35,21 +37,18 @@ float MultiplesSearch::real_d(std::size_t block, const Multiples& found) const {
 }
 
 std::vector<std::uint8_t> MultiplesSearch::codes(const std::vector<Multiples>& found) const {
-  std::vector<float> scales, offsets;
+  std::vector<float> scales;
   scales.reserve(rows_);
   for (const Multiples& block : found) {
     for (std::size_t g = 0; g < runs(); ++g) scales.push_back(block.d * static_cast<float>(block.of_run[g]));
   }
-  std::vector<std::uint8_t> codes(rows_ * layout_.run);
   const kernels::AffineSearch& how = layout_.codes;
-  if (how.levels != nullptr) {
-    active_table().quantize_levels(*how.levels, blocks_.x(), rows_, layout_.run, scales.data(), codes.data());
-    return codes;
+  if (how.levels == nullptr) {
+    return codes_of(blocks_.x(), layout_.run, std::move(scales), static_cast<int>(how.code_min),
+                    static_cast<int>(how.code_max));
   }
-  for (float& scale : scales) scale = inverse_or_zero(scale);
-  offsets.assign(rows_, -how.code_min);
-  active_table().quantize_8(blocks_.x(), rows_, layout_.run, scales.data(), offsets.data(), 0,
-                            how.code_max - how.code_min, codes.data());
+  std::vector<std::uint8_t> codes(rows_ * layout_.run);
+  active_table().quantize_levels(*how.levels, blocks_.x(), rows_, layout_.run, scales.data(), codes.data());
   return codes;
 }
 
@@ -84,7 +83,6 @@ void MultiplesSearch::begin(std::size_t block, const float* scales, Multiples& n
 void MultiplesSearch::choose(std::vector<Multiples>& next) {
   const auto count = static_cast<std::size_t>(2 * reach_ + 1);
   scales_.resize(count * rows_);
-  errors_.resize(count * rows_);
   float* scale = scales_.data();
   for (int offset = -reach_; offset <= reach_; ++offset) {
     for (const Multiples& block : next) {
@@ -93,41 +91,26 @@ void MultiplesSearch::choose(std::vector<Multiples>& next) {
       }
     }
   }
-  active_table().candidate_errors(
-      {layout_.codes.levels, scales_.data(), nullptr, count, layout_.codes.code_min, layout_.codes.code_max},
-      {blocks_.x(), in_.weights, rows_, layout_.run, nullptr}, errors_.data());
-  for (std::size_t b = 0; b < next.size(); ++b) {
-    Multiples& block = next[b];
-    block.error = 0;
-    for (std::size_t g = 0; g < runs(); ++g) {
-      const float* const errors = errors_.data() + b * runs() + g;
-      const std::size_t best = best_candidate(errors, count, rows_);
-      block.error += errors[best * rows_];
-      block.of_run[g] = static_cast<std::int8_t>(multiple(block.of_run[g], static_cast<int>(best) - reach_));
-    }
-  }
+  active_table().choose_candidate(
+      {layout_.codes.levels, scales_.data(), nullptr, count, 1, layout_.codes.code_min, layout_.codes.code_max},
+      {blocks_.x(), in_.weights, rows_, layout_.run, nullptr}, chosen_.target());
+  for (std::size_t b = 0; b < next.size(); ++b) take(b, next[b]);
 }
 
-void MultiplesSearch::solve(std::vector<Multiples>& next) const {
-  const std::vector<std::uint8_t> all = codes(next);
-  const kernels::AffineSearch& how = layout_.codes;
-  std::array<float, kNumel> u, weighted;
-  for (std::size_t b = 0; b < next.size(); ++b) {
-    Multiples& block = next[b];
-    for (std::size_t g = 0; g < runs(); ++g) {
-      const auto multiple = static_cast<float>(block.of_run[g]);
-      const std::uint8_t* const q = all.data() + b * kNumel + g * layout_.run;
-      float* const to = u.data() + g * layout_.run;
-      for (std::size_t i = 0; i < layout_.run; ++i) {
-        to[i] = multiple * (how.levels != nullptr ? how.levels->value[q[i]] : static_cast<float>(q[i]) + how.code_min);
-      }
-    }
-    const float* const weights = in_.weights_at(static_cast<std::int64_t>(b * kNumel));
-    for (std::size_t i = 0; i < kNumel; ++i) weighted[i] = weight_of(weights, i) * u[i];
-    const float uu = dot(weighted.data(), u.data(), kNumel);
-    if (!(uu > 0)) continue;
-    block.d = blocks_.rounded(static_cast<std::int64_t>(b), dot(weighted.data(), x(b), kNumel) / uu);
+// What was chosen for a block, and the d that fits its codes best, by least squares.
+void MultiplesSearch::take(std::size_t block, Multiples& next) const {
+  next.error = 0;
+  float uu = 0, xu = 0;
+  for (std::size_t g = 0; g < runs(); ++g) {
+    const std::size_t run = block * runs() + g;
+    const int found = multiple(next.of_run[g], chosen_.scale[run] - reach_);
+    next.of_run[g] = static_cast<std::int8_t>(found);
+    next.error += chosen_.error[run];
+    const auto u = static_cast<float>(found);
+    uu += u * u * chosen_.sums[run].wqq;
+    xu += u * chosen_.sums[run].wqx;
   }
+  next.fitting_d = uu > 0 ? blocks_.rounded(static_cast<std::int64_t>(block), xu / uu) : next.d;
 }
 
 }  // namespace mq::gguf

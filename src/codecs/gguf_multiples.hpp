@@ -17,11 +17,12 @@ struct MultiplesLayout {
   kernels::AffineSearch codes;  // what they stand for, and how the scale of a run is found
 };
 
-// d as stored, in units of the block, the multiples of each run, and what is wrong with them.
+// d as stored, in units of the block, the multiples of each run, what is wrong with them, and which d would be best.
 struct Multiples {
   float d = 0;
   std::array<std::int8_t, 16> of_run = {};
   float error = 0;
+  float fitting_d = 0;
 };
 
 class MultiplesSearch {
@@ -38,12 +39,11 @@ class MultiplesSearch {
 
  private:
   std::size_t runs() const { return kNumel / layout_.run; }
-  const float* x(std::size_t block) const { return blocks_.block(static_cast<std::int64_t>(block)); }
   int multiple(int from, int offset) const;
   std::vector<float> scales_of_runs() const;
   void begin(std::size_t block, const float* scales, Multiples& next) const;
   void choose(std::vector<Multiples>& next);
-  void solve(std::vector<Multiples>& next) const;
+  void take(std::size_t block, Multiples& next) const;
 
   static constexpr std::size_t kNumel = 256;
 
@@ -52,7 +52,8 @@ class MultiplesSearch {
   UnitBlocks blocks_;
   std::size_t rows_;  // runs of all super-blocks
   int reach_;
-  std::vector<float> scales_, errors_;
+  std::vector<float> scales_;
+  ChosenRuns chosen_;
 };
 
 }  // namespace mq::gguf

@@ -8,17 +8,27 @@
 namespace mq::gguf {
 namespace {
 
+// In eight lanes, joined by halves, which compilers turn into vectors. n is a multiple of 8.
+template <class Term>
+double sum_in_lanes(std::size_t n, Term&& term) {
+  double lanes[8] = {};
+  for (std::size_t i = 0; i < n; i += 8) {
+    for (std::size_t k = 0; k < 8; ++k) lanes[k] += term(i + k);
+  }
+  return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+}
+
 struct BlockError {
   double error = 0;
   double power = 0;  // of the weights themselves
 
   BlockError(const float* x, const float* y, const float* weights, std::size_t numel) {
-    const auto weight = [=](std::size_t i) { return static_cast<double>(weight_of(weights, i)); };
-    error = sum_in_lanes<double>(numel, [=](std::size_t i) {
+    const auto weight = [=](std::size_t i) { return weights == nullptr ? 1.0 : static_cast<double>(weights[i]); };
+    error = sum_in_lanes(numel, [=](std::size_t i) {
       const double off = static_cast<double>(x[i]) - static_cast<double>(y[i]);
       return off * off * weight(i);
     });
-    power = sum_in_lanes<double>(numel, [=](std::size_t i) {
+    power = sum_in_lanes(numel, [=](std::size_t i) {
       const double v = static_cast<double>(x[i]);
       return v * v * weight(i);
     });
@@ -31,14 +41,16 @@ std::vector<kernels::Range> ranges_of(const float* x, std::size_t rows, std::siz
   return ranges;
 }
 
-// Whether the error is surely more than that part of the power, at half the cost of a BlockError.
-bool is_ordinary(const float* x, const float* y, const float* weights, std::size_t numel, float ratio) {
-  const float error = sum_in_lanes<float>(numel, [=](std::size_t i) {
-    const float off = x[i] - y[i];
-    return off * off * weight_of(weights, i);
-  });
-  const float power = sum_in_lanes<float>(numel, [=](std::size_t i) { return x[i] * x[i] * weight_of(weights, i); });
-  return power > 1e-20f && power < 1e20f && error * ratio > 2 * power;
+// Whether the error is surely more than that part of the power, at a fraction of the cost of a BlockError.
+bool is_ordinary(const float* x, const float* y, std::size_t numel, double ratio) {
+  kernels::ErrorSums sums;
+  active_table().error_sums(x, y, numel, &sums);
+  return sums.x_sq > 1e-20 && sums.x_sq < 1e20 && sums.error_sq * ratio > 2 * sums.x_sq;
+}
+
+// Compilers make vectors of this as long as they do not know how many elements there are.
+[[gnu::noinline]] void subtract(float min, std::size_t n, const float* __restrict x, float* __restrict to) {
+  for (std::size_t i = 0; i < n; ++i) to[i] = x[i] - min;
 }
 
 // How much smaller than the power the error of ordinary weights is not, in codes of so many bits: 6 dB for each, and 6
@@ -49,7 +61,7 @@ double extraordinary(int bits) {
 
 }  // namespace
 
-UnitBlocks::UnitBlocks(const SearchedBlocks& in, int numel) : numel_(numel) {
+UnitBlocks::UnitBlocks(const SearchedBlocks& in, int numel) {
   const auto count = static_cast<std::size_t>(in.count), n = static_cast<std::size_t>(numel);
   const std::vector<kernels::Range> ranges = ranges_of(in.x, count, n);
   x_.resize(count * n);
@@ -69,6 +81,21 @@ float UnitBlocks::rounded(std::int64_t i, float value) const {
   return rounded_to_half(value * unit) / unit;
 }
 
+std::vector<std::uint8_t> codes_of(const float* x, std::size_t run, std::vector<float> scales, int least, int most) {
+  for (float& scale : scales) scale = inverse_or_zero(scale);
+  const std::vector<float> offsets(scales.size(), static_cast<float>(-least));
+  std::vector<std::uint8_t> codes(scales.size() * run);
+  active_table().quantize_8(x, scales.size(), run, scales.data(), offsets.data(), 0, static_cast<float>(most - least),
+                            codes.data());
+  return codes;
+}
+
+std::vector<float> above(const float* x, std::size_t run, const std::vector<float>& mins) {
+  std::vector<float> out(mins.size() * run);
+  for (std::size_t row = 0; row < mins.size(); ++row) subtract(mins[row], run, x + row * run, out.data() + row * run);
+  return out;
+}
+
 void keep_better(const BlockCoder& coder, const BlockEncoder& encoder, const SearchedBlocks& in, std::uint8_t* blocks) {
   const DTypeInfo& type = info(coder.dtype);
   const std::int64_t numel = type.block_numel, bytes = type.block_bytes;
@@ -79,8 +106,7 @@ void keep_better(const BlockCoder& coder, const BlockEncoder& encoder, const Sea
     std::uint8_t* const block = blocks + i * bytes;
     const float* const x = in.x + i * numel;
     coder.decode(block, 1, values.data());
-    if (ratio > 0 && is_ordinary(x, values.data(), in.weights_at(i * numel), values.size(), static_cast<float>(ratio)))
-      continue;
+    if (ratio > 0 && is_ordinary(x, values.data(), values.size(), ratio)) continue;
     const BlockError mine(x, values.data(), in.weights_at(i * numel), values.size());
     if (mine.error == 0 || mine.error * ratio > mine.power) continue;
     encoder.reference(x, 1, other.data());
@@ -107,12 +133,6 @@ std::vector<float> searched_scales(const kernels::AffineSearch& how, const float
     scales[i] = exact.find({x + i * run, run}, in.weights_at(static_cast<std::int64_t>(i * run))).scale;
   }
   return scales;
-}
-
-std::size_t best_candidate(const float* errors, std::size_t count, std::size_t stride) {
-  std::size_t best = count / 2;
-  for (std::size_t k = 0; k < count; ++k) best = errors[k * stride] < errors[best * stride] ? k : best;
-  return best;
 }
 
 }  // namespace mq::gguf

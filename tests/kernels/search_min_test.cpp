@@ -1,4 +1,4 @@
-// The search for a scale and a least value, and the errors of candidates: every table to the bit like the reference,
+// The search for a scale and a least value, and the choice among given ones: every table to the bit like the reference,
 // and what they promise.
 #include <algorithm>
 
@@ -8,6 +8,7 @@
 namespace kernel_test {
 namespace {
 
+using mq::kernels::CodeSums;
 using mq::kernels::kMaxMinRun;
 using mq::kernels::Levels;
 using mq::kernels::MinSearch;
@@ -61,29 +62,43 @@ void check_search(const std::vector<float>& x, const std::vector<float>& w, Shap
   }
 }
 
-// Three candidates for each run, one of them without a scale.
-Output<float> errors_of(const KernelTable& table, const std::vector<float>& x, const std::vector<float>& w, Shape s,
-                        bool with_min, const Levels* levels, std::size_t offset) {
+// Scale, least value, error and sums of each run chosen among four scales, one of them 0, and one or two least values.
+Output<float> choose(const KernelTable& table, const std::vector<float>& x, const std::vector<float>& w, Shape s,
+                     bool with_min, const Levels* levels, std::size_t offset) {
   std::vector<float> scale, min;
-  for (std::size_t k = 0; k < 3; ++k) {
+  for (std::size_t k = 0; k < 4; ++k) {
     for (std::size_t r = 0; r < s.rows; ++r) {
-      scale.push_back(k == 1 ? 0.0f : 0.125f * static_cast<float>(r % 5 + 1) * (r % 2 == 0 ? 1.0f : -1.0f));
-      min.push_back(-0.25f * static_cast<float>(k));
+      scale.push_back(k == 1 ? 0.0f : 0.125f * static_cast<float>((r + k) % 5 + 1) * ((r + k) % 3 == 0 ? 1.0f : -1.0f));
+      min.push_back(-0.25f * static_cast<float>(k + r % 2));
     }
   }
   const Input<float> in(x, offset), in_weights(w, offset), in_scale(scale, offset), in_min(min, offset);
-  Output<float> errors(3 * s.rows, offset);
-  table.candidate_errors({levels, in_scale.data(), with_min ? in_min.data() : nullptr, 3, -8, 7},
-                         {in.data(), w.empty() ? nullptr : in_weights.data(), s.rows, s.run, nullptr}, errors.data());
-  return errors;
+  Output<float> error(s.rows, offset), out(8 * s.rows, 0);
+  Output<std::uint8_t> scale_index(s.rows, offset), min_index(s.rows, offset);
+  std::vector<CodeSums> sums(s.rows);
+  table.choose_candidate({levels, in_scale.data(), with_min ? in_min.data() : nullptr, 4, with_min ? 2u : 1u, -8, 7},
+                         {in.data(), w.empty() ? nullptr : in_weights.data(), s.rows, s.run, nullptr},
+                         {scale_index.data(), min_index.data(), error.data(), sums.data()});
+  for (std::size_t r = 0; r < s.rows; ++r) {
+    const float all[] = {static_cast<float>(scale_index[r]),
+                         static_cast<float>(min_index[r]),
+                         error[r],
+                         sums[r].w,
+                         sums[r].wx,
+                         sums[r].wq,
+                         sums[r].wqq,
+                         sums[r].wqx};
+    std::copy(std::begin(all), std::end(all), out.data() + 8 * r);
+  }
+  return out;
 }
 
-void check_errors(const std::vector<float>& x, const std::vector<float>& w, Shape s) {
+void check_choice(const std::vector<float>& x, const std::vector<float>& w, Shape s) {
   for (const bool with_min : {false, true}) {
     for (const Levels* levels : {static_cast<const Levels*>(nullptr), &kE2m1, &kUneven}) {
-      const Output<float> expected = errors_of(reference(), x, w, s, with_min, levels, 0);
+      const Output<float> expected = choose(reference(), x, w, s, with_min, levels, 0);
       for_each_table_and_offset([&](const KernelTable& table, std::size_t offset) {
-        check_same(errors_of(table, x, w, s, with_min, levels, offset), expected, describe(table, offset, s));
+        check_same(choose(table, x, w, s, with_min, levels, offset), expected, describe(table, offset, s));
       });
     }
   }
@@ -98,13 +113,13 @@ std::vector<Shape> short_runs() {
   return list;
 }
 
-TEST_CASE("search_min and candidate_errors: every table finds what the reference finds") {
+TEST_CASE("search_min and choose_candidate: every table finds what the reference finds") {
   for (const Shape s : short_runs()) {
     const std::size_t n = s.rows * s.run;
     check_search(finite_values(n, 11), {}, s);
     check_search(any_values(n, 12, 5), weights(n, 13), s);
-    check_errors(finite_values(n, 14), {}, s);
-    check_errors(any_values(n, 15, 5), weights(n, 16), s);
+    check_choice(finite_values(n, 14), {}, s);
+    check_choice(any_values(n, 15, 5), weights(n, 16), s);
   }
 }
 
@@ -136,13 +151,45 @@ TEST_CASE("search_min: values on a line are found exactly, and one value is a le
   CHECK(found.min[1] == -0.75f);
 }
 
-TEST_CASE("candidate_errors: a value that is no code costs its distance from the nearest") {
+struct Choice {
+  std::uint8_t scale, min;
+  float error;
+  CodeSums sums;
+};
+
+// Among whole numbers from -2 to 1.
+Choice choice_of(const std::vector<float>& x, const std::vector<float>& scales, const std::vector<float>& mins) {
+  Choice made;
+  reference().choose_candidate({nullptr, scales.data(), mins.empty() ? nullptr : mins.data(), scales.size(),
+                                std::max<std::size_t>(mins.size(), 1), -2, 1},
+                               {x.data(), nullptr, 1, x.size(), nullptr},
+                               {&made.scale, &made.min, &made.error, &made.sums});
+  return made;
+}
+
+TEST_CASE("choose_candidate: a value that is no code costs its distance from the nearest") {
   const std::vector<float> x{0.0f, 0.5f, 1.25f, -3.0f};
-  const std::vector<float> scale{1.0f, 0.0f};
-  float errors[2];
-  reference().candidate_errors({nullptr, scale.data(), nullptr, 2, -2, 1}, {x.data(), nullptr, 1, 4, nullptr}, errors);
-  CHECK(errors[0] == 0.25f + 0.0625f + 1.0f);
-  CHECK(errors[1] == 0.25f + 1.5625f + 9.0f);
+  CHECK(choice_of(x, {1.0f}, {}).error == 0.25f + 0.0625f + 1.0f);
+  CHECK(choice_of(x, {0.0f}, {}).error == 0.25f + 1.5625f + 9.0f);
+}
+
+TEST_CASE("choose_candidate: the least error wins, of equal ones the middle one, or the first") {
+  const std::vector<float> x{-2.0f, 1.0f, 0.0f, 1.0f};
+  CHECK(choice_of(x, {0.5f, 1.0f, 2.0f}, {}).scale == 1);
+  CHECK(choice_of(x, {1.0f, 0.5f, 2.0f}, {}).scale == 0);
+  CHECK(choice_of(x, {1.0f, 1.0f, 1.0f}, {}).scale == 1);
+  CHECK(choice_of(x, {1.0f, 2.0f, 1.0f}, {}).scale == 0);
+  CHECK(choice_of(x, {1.0f, 0.5f}, {-1.0f, 0.0f}).min == 1);
+  CHECK(choice_of(x, {0.5f, 1.0f}, {-1.0f, 0.0f}).min == 1);
+}
+
+TEST_CASE("choose_candidate: the sums are those of the codes chosen") {
+  const CodeSums sums = choice_of({-4.0f, 2.0f, 0.5f, 2.0f}, {2.0f}, {}).sums;  // codes -2, 1, 0, 1
+  CHECK(sums.w == 4.0f);
+  CHECK(sums.wx == 0.5f);
+  CHECK(sums.wq == 0.0f);
+  CHECK(sums.wqq == 6.0f);
+  CHECK(sums.wqx == 12.0f);
 }
 
 }  // namespace

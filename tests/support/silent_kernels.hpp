@@ -41,7 +41,7 @@ inline std::vector<std::string> silence_all(kernels::KernelTable& table) {
              "quantize_8_measured", &T::quantize_8_measured)("quantize_4_measured", &T::quantize_4_measured)(
              "range_halves", &T::range_halves)("quantize_8_halves", &T::quantize_8_halves)(
              "quantize_4_halves", &T::quantize_4_halves)("search_affine", &T::search_affine)(
-             "choose_scale", &T::choose_scale)("search_min", &T::search_min)("candidate_errors", &T::candidate_errors)(
+             "choose_scale", &T::choose_scale)("search_min", &T::search_min)("choose_candidate", &T::choose_candidate)(
              "dequantize_i8", &T::dequantize_i8)("dequantize_u8", &T::dequantize_u8)("dequantize_4", &T::dequantize_4)(
              "quantize_e4m3", &T::quantize_e4m3)("quantize_e5m2", &T::quantize_e5m2)(
              "dequantize_e4m3", &T::dequantize_e4m3)("dequantize_e5m2", &T::dequantize_e5m2)(
