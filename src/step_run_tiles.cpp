@@ -8,7 +8,7 @@
 namespace mq {
 namespace {
 
-constexpr std::int64_t kMaxHeldBytes = 256 << 10;
+constexpr std::int64_t kMaxHeldBytes = 4 << 20;
 
 std::span<std::byte> sized(std::vector<std::byte>& buffer, std::int64_t bytes) {
   if (buffer.size() < static_cast<std::size_t>(bytes)) buffer.resize(static_cast<std::size_t>(bytes));

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <limits>
 #include <system_error>
@@ -22,6 +23,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxTransferBytes = std::size_t{1} << 30;  // Linux moves at most 2^31 - 4096 per call
+
+// Reads of so many bytes go on where they end, mostly. So much after them is asked for, so that a disk works on while
+// they are, and so much of it at a time.
+constexpr std::uint64_t kStreamedBytes = 64 << 10, kAheadBytes = 8 << 20, kAskedBytes = 1 << 20;
 
 struct stat status_of(const fs::path& path, int descriptor) {
   struct stat status {};
@@ -77,6 +82,7 @@ File& File::operator=(File&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
   std::swap(begin_, other.begin_);
   std::swap(size_, other.size_);
+  std::swap(asked_end_, other.asked_end_);
   std::swap(whole_size_, other.whole_size_);
   std::swap(modified_seconds_, other.modified_seconds_);
   std::swap(modified_nanoseconds_, other.modified_nanoseconds_);
@@ -171,7 +177,21 @@ File File::part(std::uint64_t offset, std::uint64_t size_bytes, std::string_view
   return file;
 }
 
+void File::ask_ahead(std::uint64_t end) const noexcept {
+  const std::atomic_ref asked_end(asked_end_);
+  std::uint64_t asked = asked_end.load(std::memory_order_relaxed);
+  const std::uint64_t wanted = std::min(end + kAheadBytes, size_);
+  const bool goes_on = asked >= end && asked <= end + 2 * kAheadBytes;
+  if (goes_on && wanted < asked + kAskedBytes && wanted != size_) return;
+  const std::uint64_t begin = goes_on ? asked : end;
+  if (wanted <= begin || !asked_end.compare_exchange_strong(asked, wanted, std::memory_order_relaxed)) return;
+  // Advice: without it all is as correct.
+  static_cast<void>(::posix_fadvise(descriptor_, static_cast<off_t>(begin_ + begin), static_cast<off_t>(wanted - begin),
+                                    POSIX_FADV_WILLNEED));
+}
+
 void File::read(std::uint64_t offset, std::span<std::byte> out) const {
+  if (out.size() >= kStreamedBytes) ask_ahead(offset + out.size());
   while (!out.empty()) {
     const std::size_t wanted = std::min(out.size(), kMaxTransferBytes);
     const ssize_t got =

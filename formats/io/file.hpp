@@ -2,6 +2,7 @@
 // of threads at once; the rest may not.
 #pragma once
 
+#include <atomic>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -84,6 +85,8 @@ class File {
  private:
   File(const std::filesystem::path& path, int descriptor);
   static File opened(const std::filesystem::path& path, int descriptor);
+  // Lets the system read what comes after `end`, unless it was asked to.
+  void ask_ahead(std::uint64_t end) const noexcept;
 
   std::filesystem::path path_;
   int descriptor_ = -1;
@@ -93,6 +96,8 @@ class File {
   std::int64_t modified_seconds_ = 0;
   std::int64_t modified_nanoseconds_ = 0;
   FileIdentity identity_;
+  // Up to where the system was asked to read; atomic where threads are.
+  alignas(std::atomic_ref<std::uint64_t>::required_alignment) mutable std::uint64_t asked_end_ = 0;
 };
 
 // What path leads to, links followed. False if it cannot be known: opening it will say why.
