@@ -123,18 +123,20 @@ class CandidateChoice {
 
   void save_sums(const Best& best, CodeSums* sums) const {
     const Floats zero(0.0f), inverse = inverse_of(best.scale);
-    Floats w = zero, wx = zero, wq = zero, wqq = zero, wqx = zero;
+    Floats w = zero, wx = zero, wxx = zero, wq = zero, wqq = zero, wqx = zero;
     blocks_.for_each([&](Floats v, std::size_t i) {
       const Floats weight = blocks_.weight(i);
       const Floats q = codes_.nearest((v - best.min) * inverse), weighted = kWeighted ? weight * q : q;
       w = w + weight;
       wx = Ops::fused(weight, v, wx);
+      wxx = Ops::fused(weight * v, v, wxx);
       wq = wq + weighted;
       wqq = Ops::fused(weighted, q, wqq);
       wqx = Ops::fused(weighted, v, wqx);
     });
     save(w, [&](std::size_t r, float v) { sums[r].w = v; });
     save(wx, [&](std::size_t r, float v) { sums[r].wx = v; });
+    save(wxx, [&](std::size_t r, float v) { sums[r].wxx = v; });
     save(wq, [&](std::size_t r, float v) { sums[r].wq = v; });
     save(wqq, [&](std::size_t r, float v) { sums[r].wqq = v; });
     save(wqx, [&](std::size_t r, float v) { sums[r].wqx = v; });

@@ -102,7 +102,7 @@ constexpr std::size_t kMaxCandidates = 32;
 
 // Sums over a run, w being the weights (or 1) and q what its codes stand for.
 struct CodeSums {
-  float w, wx, wq, wqq, wqx;
+  float w, wx, wxx, wq, wqq, wqx;
 };
 // What was chosen for each run: candidate scale * mins + min.
 struct Chosen {

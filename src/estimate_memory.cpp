@@ -27,7 +27,7 @@ constexpr std::int64_t kOutputTensorBytes = 320;
 // A name is held once and stands in a header that is read or made.
 constexpr std::int64_t kNameCopies = 3;
 constexpr std::int64_t kTileBytes = 256;  // digest, error and place in the queue
-// A search of ggml's blocks holds a strip as it is, in units of its scales, decoded, and its scales, codes and blocks
+// A search of ggml's blocks holds a piece as it is, in units of its scales, decoded, and its scales, codes and blocks
 // twice: less than so many times.
 constexpr std::int64_t kSearchCopies = 8;
 // The text of a tokenizer and the tree that it is parsed into, measured, by what a name is multiplied with.
@@ -78,7 +78,7 @@ Buffers buffers_of(const Plan& plan, const Step& step, const StepTiling& tiling)
       .decoded = !step.quantizes() ? 0 : ((plan.recipe.allow_nan ? 3 : 1) + (step.importance ? 1 : 0)) * band * floats,
       // Codes before they are packed, what they are packed into, and scales.
       .parts = 2 * numel + 2 * static_cast<std::int64_t>(per_weight * static_cast<double>(numel)),
-      .searched = searches_blocks ? kSearchCopies * kStripNumel * floats : 0};
+      .searched = searches_blocks ? kSearchCopies * kSearchPieceNumel * floats : 0};
 }
 
 // What a step holds while it runs, beyond the buffers: its state, and parts of the whole tensor, which no encoding

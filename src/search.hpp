@@ -21,6 +21,9 @@ constexpr bool is_search(Effort effort) noexcept {
   return effort == Effort::Search || effort == Effort::Max;
 }
 
+// Elements of ggml's blocks that are searched at a time: what is kept of them stays in the caches.
+inline constexpr std::int64_t kSearchPieceNumel = 8192;
+
 // Whether blocks of such codes gain from a search that is not asked to go to the limit: scales of 7 and 8 bits for more
 // than 128 weights are within 0.3 dB of the best one as they are.
 bool gains_by_search(const QuantSpec& spec, std::int64_t run) noexcept;

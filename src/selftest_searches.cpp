@@ -88,7 +88,7 @@ void check_min(KernelChecks& checks, const RunShape& s, std::size_t offset, bool
   const std::vector<float> mins = modest_numbers(2 * s.rows, 35);
   const kernels::Levels& nf4 = level_format(parse_spec("nf4"))->levels;
   for (const kernels::Levels* levels : {static_cast<const kernels::Levels*>(nullptr), &nf4}) {
-    checks.same<float>("choose_candidate", s.text(), offset, 8 * s.rows, [&](const KernelTable& k, float* out) {
+    checks.same<float>("choose_candidate", s.text(), offset, 9 * s.rows, [&](const KernelTable& k, float* out) {
       const Blocks blocks(s, offset, k);
       std::vector<std::uint8_t> scale(s.rows), min(s.rows);
       std::vector<kernels::CodeSums> sums(s.rows);
@@ -97,7 +97,7 @@ void check_min(KernelChecks& checks, const RunShape& s, std::size_t offset, bool
       out = std::copy(scale.begin(), scale.end(), out + s.rows);
       out = std::copy(min.begin(), min.end(), out);
       for (const kernels::CodeSums& run : sums) {
-        for (const float sum : {run.w, run.wx, run.wq, run.wqq, run.wqx}) *out++ = sum;
+        for (const float sum : {run.w, run.wx, run.wxx, run.wq, run.wqq, run.wqx}) *out++ = sum;
       }
     });
   }

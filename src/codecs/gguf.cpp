@@ -171,12 +171,10 @@ void search(const CodecRequest& request, const gguf::BlockEncoder& encoder, gguf
   });
 }
 
-// What a search keeps of a piece stays in the caches.
 void search_in_pieces(const CodecRequest& request, const gguf::BlockEncoder& encoder, const gguf::SearchedBlocks& in,
                       std::uint8_t* blocks) {
-  constexpr std::int64_t kPieceNumel = 8192;
   const DTypeInfo& type = info(encoder.dtype);
-  const std::int64_t at_most = kPieceNumel / type.block_numel;
+  const std::int64_t at_most = kSearchPieceNumel / type.block_numel;
   for (std::int64_t first = 0; first < in.count; first += at_most) {
     const std::int64_t element = first * type.block_numel;
     search(request, encoder, {in.x + element, in.weights_at(element), std::min(at_most, in.count - first), in.thorough},

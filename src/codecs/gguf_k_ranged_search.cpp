@@ -25,7 +25,7 @@ struct Layout {
 struct Choice {
   float d = 0, dmin = 0;
   std::array<float, 16> scales = {}, mins = {};  // whole numbers
-  float error = 0;
+  BlockQuality quality;
   float fitting_d = 0, fitting_dmin = 0;
 };
 
@@ -57,7 +57,7 @@ class RangedSearch {
     for (int round = 0;; ++round) {
       choose_multiples(next);
       for (std::size_t b = 0; b < best.size(); ++b) {
-        if (round == 0 || next[b].error < best[b].error) best[b] = next[b];
+        if (round == 0 || next[b].quality.error < best[b].quality.error) best[b] = next[b];
       }
       if (round == layout_.rounds) return best;
       next = best;
@@ -135,11 +135,12 @@ class RangedSearch {
 
   // What was chosen for a block, and what fits its codes best, by least squares: x = d * (scale q) - dmin * min.
   void take(std::size_t b, Choice& choice) const {
-    choice.error = 0;
+    choice.quality = {};
     float ss = 0, sm = 0, mm = 0, xs = 0, xm = 0;
     for (std::size_t g = 0; g < kRuns; ++g) {
       const std::size_t row = b * kRuns + g;
-      choice.error += chosen_.error[row];
+      choice.quality.error += chosen_.error[row];
+      choice.quality.power += chosen_.sums[row].wxx;
       choice.scales[g] = multiple(choice.scales[g], static_cast<float>(chosen_.scale[row] - reach_));
       choice.mins[g] = multiple(choice.mins[g], static_cast<float>(chosen_.min[row] - reach_));
       const kernels::CodeSums& sums = chosen_.sums[row];
@@ -173,11 +174,13 @@ class RangedSearch {
 };
 
 template <std::size_t kRun>
-void search(const Layout& layout, const SearchedBlocks& in, std::int64_t bytes,
+void search(const Layout& layout, const SearchedBlocks& in, std::size_t type,
             void (*pack)(const RangedBlock&, std::uint8_t*), std::uint8_t* blocks) {
   RangedSearch<kRun> search(layout, in);
   const std::vector<Choice> found = search.find();
   const std::vector<std::uint8_t> codes = search.codes(found);
+  const std::int64_t bytes = info(kSuper[type].dtype).block_bytes;
+  std::vector<BlockQuality> quality;
   for (std::size_t b = 0; b < found.size(); ++b) {
     RangedBlock out{.d = search.real(b, found[b].d),
                     .dmin = search.real(b, found[b].dmin),
@@ -186,7 +189,9 @@ void search(const Layout& layout, const SearchedBlocks& in, std::int64_t bytes,
                     .codes = {}};
     std::copy_n(codes.data() + b * kSuperNumel, kSuperNumel, out.codes.data());
     pack(out, blocks + static_cast<std::int64_t>(b) * bytes);
+    quality.push_back(found[b].quality);
   }
+  keep_better(kSuper[type], kSuperEncoders[type], in, blocks, quality);
 }
 
 Layout layout_of(int most, int steps, bool thorough) {
@@ -196,18 +201,15 @@ Layout layout_of(int most, int steps, bool thorough) {
 }  // namespace
 
 void search_q2_k(const SearchedBlocks& in, std::uint8_t* blocks) {
-  search<16>(layout_of(3, 15, in.thorough), in, 84, pack_q2_k, blocks);
-  keep_better(kSuper[0], kSuperEncoders[0], in, blocks);
+  search<16>(layout_of(3, 15, in.thorough), in, 0, pack_q2_k, blocks);
 }
 
 void search_q4_k(const SearchedBlocks& in, std::uint8_t* blocks) {
-  search<32>(layout_of(15, 63, in.thorough), in, 144, pack_q4_k, blocks);
-  keep_better(kSuper[2], kSuperEncoders[2], in, blocks);
+  search<32>(layout_of(15, 63, in.thorough), in, 2, pack_q4_k, blocks);
 }
 
 void search_q5_k(const SearchedBlocks& in, std::uint8_t* blocks) {
-  search<32>(layout_of(31, 63, in.thorough), in, 176, pack_q5_k, blocks);
-  keep_better(kSuper[3], kSuperEncoders[3], in, blocks);
+  search<32>(layout_of(31, 63, in.thorough), in, 3, pack_q5_k, blocks);
 }
 
 }  // namespace mq::gguf

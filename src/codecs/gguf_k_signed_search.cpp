@@ -8,30 +8,32 @@
 namespace mq::gguf {
 namespace {
 
-void search(int bits, int least_multiple, const SearchedBlocks& in, std::int64_t bytes,
+void search(int bits, int least_multiple, const SearchedBlocks& in, std::size_t type,
             void (*pack)(const SignedBlock&, std::uint8_t*), std::uint8_t* blocks) {
   const MultiplesLayout layout{
       .run = 16, .least_multiple = least_multiple, .codes = affine_search({.bits = bits, .range = RangeKind::Signed})};
   MultiplesSearch search(layout, in);
   const std::vector<Multiples> found = search.find();
   const std::vector<std::uint8_t> codes = search.codes(found);
+  const std::int64_t bytes = info(kSuper[type].dtype).block_bytes;
+  std::vector<BlockQuality> quality;
   for (std::size_t b = 0; b < found.size(); ++b) {
     SignedBlock out{.d = search.real_d(b, found[b]), .scales = found[b].of_run, .codes = {}};
     std::copy_n(codes.data() + b * kSuperNumel, kSuperNumel, out.codes.data());
     pack(out, blocks + static_cast<std::int64_t>(b) * bytes);
+    quality.push_back(found[b].quality);
   }
+  keep_better(kSuper[type], kSuperEncoders[type], in, blocks, quality);
 }
 
 }  // namespace
 
 void search_q3_k(const SearchedBlocks& in, std::uint8_t* blocks) {
-  search(3, -32, in, 110, pack_q3_k, blocks);
-  keep_better(kSuper[1], kSuperEncoders[1], in, blocks);
+  search(3, -32, in, 1, pack_q3_k, blocks);
 }
 
 void search_q6_k(const SearchedBlocks& in, std::uint8_t* blocks) {
-  search(6, -128, in, 210, pack_q6_k, blocks);
-  keep_better(kSuper[4], kSuperEncoders[4], in, blocks);
+  search(6, -128, in, 4, pack_q6_k, blocks);
 }
 
 }  // namespace mq::gguf

@@ -26,7 +26,7 @@ std::vector<Multiples> MultiplesSearch::find() {
     for (Multiples& block : next) block.d = block.fitting_d;
     choose(next);
     for (std::size_t b = 0; b < best.size(); ++b) {
-      if (next[b].error < best[b].error) best[b] = next[b];
+      if (next[b].quality.error < best[b].quality.error) best[b] = next[b];
     }
   }
   return best;
@@ -99,13 +99,14 @@ void MultiplesSearch::choose(std::vector<Multiples>& next) {
 
 // What was chosen for a block, and the d that fits its codes best, by least squares.
 void MultiplesSearch::take(std::size_t block, Multiples& next) const {
-  next.error = 0;
+  next.quality = {};
   float uu = 0, xu = 0;
   for (std::size_t g = 0; g < runs(); ++g) {
     const std::size_t run = block * runs() + g;
     const int found = multiple(next.of_run[g], chosen_.scale[run] - reach_);
     next.of_run[g] = static_cast<std::int8_t>(found);
-    next.error += chosen_.error[run];
+    next.quality.error += chosen_.error[run];
+    next.quality.power += chosen_.sums[run].wxx;
     const auto u = static_cast<float>(found);
     uu += u * u * chosen_.sums[run].wqq;
     xu += u * chosen_.sums[run].wqx;

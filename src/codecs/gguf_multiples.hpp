@@ -21,7 +21,7 @@ struct MultiplesLayout {
 struct Multiples {
   float d = 0;
   std::array<std::int8_t, 16> of_run = {};
-  float error = 0;
+  BlockQuality quality;
   float fitting_d = 0;
 };
 

@@ -41,11 +41,15 @@ std::vector<kernels::Range> ranges_of(const float* x, std::size_t rows, std::siz
   return ranges;
 }
 
-// Whether the error is surely more than that part of the power, at a fraction of the cost of a BlockError.
-bool is_ordinary(const float* x, const float* y, std::size_t numel, double ratio) {
+BlockQuality quality_of(const float* x, const float* y, std::size_t numel) {
   kernels::ErrorSums sums;
   active_table().error_sums(x, y, numel, &sums);
-  return sums.x_sq > 1e-20 && sums.x_sq < 1e20 && sums.error_sq * ratio > 2 * sums.x_sq;
+  return {static_cast<float>(sums.error_sq), static_cast<float>(sums.x_sq)};
+}
+
+// Whether the error is surely more than that part of the power, whatever was rounded on the way.
+bool is_ordinary(const BlockQuality& block, float ratio) {
+  return block.power > 1e-20f && block.power < 1e20f && block.error * ratio > 2 * block.power;
 }
 
 // Compilers make vectors of this as long as they do not know how many elements there are.
@@ -96,17 +100,20 @@ std::vector<float> above(const float* x, std::size_t run, const std::vector<floa
   return out;
 }
 
-void keep_better(const BlockCoder& coder, const BlockEncoder& encoder, const SearchedBlocks& in, std::uint8_t* blocks) {
+void keep_better(const BlockCoder& coder, const BlockEncoder& encoder, const SearchedBlocks& in, std::uint8_t* blocks,
+                 std::span<const BlockQuality> found) {
   const DTypeInfo& type = info(coder.dtype);
   const std::int64_t numel = type.block_numel, bytes = type.block_bytes;
   const double ratio = in.thorough ? 0 : extraordinary(coder.bits);
   std::vector<std::uint8_t> other(static_cast<std::size_t>(bytes));
   std::vector<float> values(static_cast<std::size_t>(numel));
   for (std::int64_t i = 0; i < in.count; ++i) {
+    const auto ordinary = [&](const BlockQuality& block) { return is_ordinary(block, static_cast<float>(ratio)); };
+    if (!found.empty() && ordinary(found[static_cast<std::size_t>(i)])) continue;
     std::uint8_t* const block = blocks + i * bytes;
     const float* const x = in.x + i * numel;
     coder.decode(block, 1, values.data());
-    if (ratio > 0 && is_ordinary(x, values.data(), values.size(), ratio)) continue;
+    if (found.empty() && ordinary(quality_of(x, values.data(), values.size()))) continue;
     const BlockError mine(x, values.data(), in.weights_at(i * numel), values.size());
     if (mine.error == 0 || mine.error * ratio > mine.power) continue;
     encoder.reference(x, 1, other.data());

@@ -42,9 +42,17 @@ struct ChosenRuns {
   kernels::Chosen target() { return {scale.data(), min.data(), error.data(), sums.data()}; }
 };
 
+// The (weighted) squared error of a block and the sum of its squares, in a unit of its own.
+struct BlockQuality {
+  float error = 0;
+  float power = 0;
+};
+
 // Replaces blocks by those of the reference that have less error. Without `thorough`, only blocks are compared whose
 // error is so small that their weights are not spread as weights are: constant, sparse or already quantized ones.
-void keep_better(const BlockCoder& coder, const BlockEncoder& encoder, const SearchedBlocks& in, std::uint8_t* blocks);
+// `found` tells of each block what the search knows; if it is empty, the blocks are decoded.
+void keep_better(const BlockCoder& coder, const BlockEncoder& encoder, const SearchedBlocks& in, std::uint8_t* blocks,
+                 std::span<const BlockQuality> found = {});
 
 // The scales of runs of x, by the grid.
 std::vector<float> searched_scales(const kernels::AffineSearch& how, const float* x, const float* weights,

@@ -73,7 +73,7 @@ Output<float> choose(const KernelTable& table, const std::vector<float>& x, cons
     }
   }
   const Input<float> in(x, offset), in_weights(w, offset), in_scale(scale, offset), in_min(min, offset);
-  Output<float> error(s.rows, offset), out(8 * s.rows, 0);
+  Output<float> error(s.rows, offset), out(9 * s.rows, 0);
   Output<std::uint8_t> scale_index(s.rows, offset), min_index(s.rows, offset);
   std::vector<CodeSums> sums(s.rows);
   table.choose_candidate({levels, in_scale.data(), with_min ? in_min.data() : nullptr, 4, with_min ? 2u : 1u, -8, 7},
@@ -85,10 +85,11 @@ Output<float> choose(const KernelTable& table, const std::vector<float>& x, cons
                          error[r],
                          sums[r].w,
                          sums[r].wx,
+                         sums[r].wxx,
                          sums[r].wq,
                          sums[r].wqq,
                          sums[r].wqx};
-    std::copy(std::begin(all), std::end(all), out.data() + 8 * r);
+    std::copy(std::begin(all), std::end(all), out.data() + 9 * r);
   }
   return out;
 }
@@ -187,6 +188,7 @@ TEST_CASE("choose_candidate: the sums are those of the codes chosen") {
   const CodeSums sums = choice_of({-4.0f, 2.0f, 0.5f, 2.0f}, {2.0f}, {}).sums;  // codes -2, 1, 0, 1
   CHECK(sums.w == 4.0f);
   CHECK(sums.wx == 0.5f);
+  CHECK(sums.wxx == 24.25f);
   CHECK(sums.wq == 0.0f);
   CHECK(sums.wqq == 6.0f);
   CHECK(sums.wqx == 12.0f);
