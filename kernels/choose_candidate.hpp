@@ -8,7 +8,7 @@
 
 namespace mq::kernels {
 
-// What codes stand for: whole numbers, or levels.
+// What codes stand for, where it is whole numbers.
 template <class Ops>
 class WholeNumbers {
  public:
@@ -20,23 +20,14 @@ class WholeNumbers {
   static constexpr float kRounder = 0x1.8p23f;  // adding it rounds to a whole number, ties to even
   Floats least_, most_;
 };
-template <class Ops>
-class AnyLevels {
- public:
-  using Floats = typename Ops::Floats;
-  explicit AnyLevels(const Candidates& from) : levels_(*from.levels) {}
-  Floats nearest(Floats v) const { return nearest_level<Ops>(levels_, v); }
-
- private:
-  const Levels& levels_;
-};
 
 // Up to kWidth blocks, from `row` on.
 template <class Ops, class Codes, bool kWeighted>
 class CandidateChoice {
  public:
-  CandidateChoice(const Candidates& from, const SearchBlocks& some, std::size_t row, std::size_t rows)
-      : from_(from), codes_(from), blocks_(some), count_(some.rows), row_(row), rows_(rows) {}
+  CandidateChoice(const Codes& codes, const Candidates& from, const SearchBlocks& some, std::size_t row,
+                  std::size_t rows)
+      : from_(from), codes_(codes), blocks_(some), count_(some.rows), row_(row), rows_(rows) {}
 
   void find(const Chosen& chosen) {
     for (std::size_t j = 0; j < from_.mins; ++j) {
@@ -143,7 +134,7 @@ class CandidateChoice {
   }
 
   const Candidates& from_;
-  const Codes codes_;
+  const Codes& codes_;
   const WholeBlocks<Ops, kWeighted> blocks_;
   std::size_t count_, row_, rows_;
   alignas(64) float errors_[kMaxCandidates * kWidth];
@@ -153,17 +144,17 @@ template <class Ops>
 struct ChooseCandidate {
   static void choose_candidate(const Candidates& from, const SearchBlocks& blocks, const Chosen& chosen) noexcept {
     if (from.levels == nullptr) {
-      choose<WholeNumbers<Ops>>(from, blocks, chosen);
+      choose(WholeNumbers<Ops>(from), from, blocks, chosen);
     } else {
-      choose<AnyLevels<Ops>>(from, blocks, chosen);
+      choose(typename Ops::LevelFinder(*from.levels), from, blocks, chosen);
     }
   }
 
  private:
   template <class Codes>
-  static void choose(const Candidates& from, const SearchBlocks& blocks, const Chosen& chosen) {
+  static void choose(const Codes& codes, const Candidates& from, const SearchBlocks& blocks, const Chosen& chosen) {
     for_each_part<Ops>(blocks, [&](auto weighted, const SearchBlocks& some, std::size_t row) {
-      CandidateChoice<Ops, Codes, decltype(weighted)::value>(from, some, row, blocks.rows).find(chosen);
+      CandidateChoice<Ops, Codes, decltype(weighted)::value>(codes, from, some, row, blocks.rows).find(chosen);
     });
   }
 };

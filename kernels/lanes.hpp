@@ -25,6 +25,8 @@
 //   Uints select_bits(Uints mask, Uints a, Uints b)   bits of a where the mask has ones
 //   NanWatch                                     add(Floats a, Floats b); any(): was there a NaN
 // and may have
+//   Table(const float (&)[16])                   low(Ints k): floats k, k in 0..7; high: k in 8..15; any: k % 16;
+//                                                Ints count(Ints k, Floats a, Floats b): k + 1 where a > b, else k
 //   NibbleDecoder(float scale, float zero_point)   operator()(const uint8_t*): W values (nibble - zero_point) * scale
 //   uint32_t crc32(uint32_t crc, const uint8_t*, size_t n)
 #pragma once

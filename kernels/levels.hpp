@@ -1,6 +1,7 @@
 // Codes of up to 4 bits that stand for unevenly spaced levels: the nearest level of x / scale, and back.
 #pragma once
 
+#include "kernels/find_level.hpp"
 #include "kernels/lanes.hpp"
 #include "kernels/reference.hpp"
 #include "kernels/runs.hpp"
@@ -15,34 +16,20 @@ struct EncodeLevels : ScaledCodes<Isa> {
   using Shared = typename ScaledCodes<Isa>::Shared;
   static constexpr std::size_t kWidth = ScaledCodes<Isa>::kWidth;
 
-  const Levels* levels;
+  LevelFinder<Isa> levels;
+  bool sign_magnitude;
 
-  explicit EncodeLevels(const Levels& of) : levels(&of) {}
+  explicit EncodeLevels(const Levels& of) : levels(of), sign_magnitude(of.sign_magnitude) {}
 
   void step(const Shared& p, const float* x, std::uint8_t* q) const {
-    Floats t[4];
-    for (std::size_t k = 0; k < 4; ++k) t[k] = Isa::divide(Floats::load_unaligned(x + k * kWidth), p.scale[k]);
     Ints codes[4];
-    if (levels->sign_magnitude) {
-      for (std::size_t k = 0; k < 4; ++k) {
-        // The sign bit ends up as bit 3.
-        codes[k] = above<7>(xsimd::abs(t[k])) | ((xsimd::bitwise_cast<Ints>(t[k]) >> 28) & Ints(8));
-      }
-    } else {
-      for (std::size_t k = 0; k < 4; ++k) codes[k] = above<15>(t[k]);
+    for (std::size_t k = 0; k < 4; ++k) {
+      const Floats t = Isa::divide(Floats::load_unaligned(x + k * kWidth), p.scale[k]);
+      codes[k] = levels.index(t);
+      // The sign bit ends up as bit 3.
+      if (sign_magnitude) codes[k] |= (xsimd::bitwise_cast<Ints>(t) >> 28) & Ints(8);
     }
     this->store(codes, q);
-  }
-
- private:
-  // How many middles are below.
-  template <std::size_t kMiddles>
-  Ints above(Floats t) const {
-    Floats count(0.0f);
-    for (std::size_t k = 0; k < kMiddles; ++k) {
-      count += xsimd::select(t > Floats(levels->middle[k]), Floats(1.0f), Floats(0.0f));
-    }
-    return xsimd::nearbyint_as_int(count);
   }
 };
 

@@ -23,7 +23,7 @@ class BlockSearch {
   static constexpr std::size_t kWidth = Ops::kWidth;
   static constexpr std::size_t kBlocks = kLong ? 1 : kWidth;
 
-  BlockSearch(const AffineSearch& how, const SearchBlocks& blocks) : how_(how), blocks_(blocks) {
+  BlockSearch(const AffineSearch& how, const SearchBlocks& blocks) : how_(how), codes_(how), blocks_(blocks) {
     float lo[kWidth], hi[kWidth];
     for (std::size_t lane = 0; lane < kWidth; ++lane) {
       const Range& range = blocks.ranges[block_of_lane(lane, blocks.rows)];
@@ -124,8 +124,8 @@ class BlockSearch {
     return Ops::root(Ops::divide(Blocks::joined(sums), Floats(static_cast<float>(blocks_.run()))));
   }
 
-  static Floats coded(const Levels* levels, const Candidate& c, Floats v) {
-    if constexpr (kLevels) return nearest_level<Ops>(*levels, v * c.inverse);
+  Floats coded(const Candidate& c, Floats v) const {
+    if constexpr (kLevels) return codes_.nearest(v * c.inverse);
     const Floats code = Ops::fused(v, c.inverse, Floats(kRounder));
     return Ops::min(Ops::max(code, c.least), c.most) - Floats(kRounder);
   }
@@ -138,7 +138,6 @@ class BlockSearch {
       c[k].least = c[k].least + Floats(kRounder);
       c[k].most = c[k].most + Floats(kRounder);
     }
-    const Levels* const levels = how_.levels;
     for (std::size_t i = 0; i < count * kWidth; i += kWidth) {
       const Floats v = Ops::load(x + i);
       Floats w, wv = v;
@@ -147,7 +146,7 @@ class BlockSearch {
         wv = v * w;
       }
       for (std::size_t k = 0; k < kCount; ++k) {
-        const Floats u = coded(levels, c[k], v);
+        const Floats u = coded(c[k], v);
         c[k].xu = Ops::fused(wv, u, c[k].xu);
         if constexpr (kWeighted) {
           c[k].uu = Ops::fused(w * u, u, c[k].uu);
@@ -260,7 +259,15 @@ class BlockSearch {
     compete(candidates, 3);
   }
 
+  struct WholeNumbers {
+    explicit WholeNumbers(const AffineSearch&) {}
+  };
+  struct UnevenLevels : Ops::LevelFinder {
+    explicit UnevenLevels(const AffineSearch& how) : Ops::LevelFinder(*how.levels) {}
+  };
+
   const AffineSearch& how_;
+  const std::conditional_t<kLevels, UnevenLevels, WholeNumbers> codes_;
   Blocks blocks_;
   Floats unit_, to_unit_;  // of normalized values; what normalizes them
   Floats lo_, hi_;         // normalized, with 0 between them

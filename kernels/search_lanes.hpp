@@ -2,6 +2,7 @@
 // reference.
 #pragma once
 
+#include "kernels/find_level.hpp"
 #include "kernels/lanes.hpp"
 #include "kernels/scalar_math.hpp"
 #include "kernels/small_float.hpp"
@@ -17,11 +18,13 @@ namespace mq::kernels {
 //   where_greater(a, b, x, y)     x where a > b, else y
 //   power_below(v)                2^e with v in [2^e, 2^(e+1)), e in [-126, 126], of v >= 0
 //   inverse_of_power(2^e)         2^-e
+//   LevelFinder(const Levels&)    nearest(v): the level nearest to v
 //   load_blocks(x, n, out)        element i of the blocks that begin at x[lane] is out[i * kWidth + lane]
 template <class Isa>
 struct VectorSearch {
   using Floats = typename Lanes<Isa>::Floats;
   using Ints = typename Lanes<Isa>::Ints;
+  using LevelFinder = kernels::LevelFinder<Isa>;
   static constexpr std::size_t kWidth = Lanes<Isa>::kWidth;
 
   static Floats load(const float* p) { return Floats::load_unaligned(p); }
@@ -80,6 +83,22 @@ struct ScalarSearch {
     return __builtin_bit_cast(float, (254 << 23) - __builtin_bit_cast(std::int32_t, power));
   }
 
+  class LevelFinder {
+   public:
+    explicit LevelFinder(const Levels& levels) : levels_(levels) {}
+    float nearest(float v) const {
+      const float compared = levels_.sign_magnitude ? magnitude(v) : v;
+      float found = levels_.value[0];
+      for (std::size_t k = 0; k < (levels_.sign_magnitude ? 7 : 15); ++k) {
+        if (compared > levels_.middle[k]) found = levels_.value[k + 1];
+      }
+      return levels_.sign_magnitude ? with_sign(found, v) : found;
+    }
+
+   private:
+    const Levels& levels_;
+  };
+
   static void load_blocks(const float* const (&x)[1], std::size_t n, float* out) {
     for (std::size_t i = 0; i < n; ++i) out[i] = x[0][i];
   }
@@ -94,19 +113,6 @@ template <class Ops>
 typename Ops::Floats finite_or_zero(typename Ops::Floats v) {
   using Floats = typename Ops::Floats;
   return Ops::where_greater(Floats(__builtin_inff()), Ops::magnitude(v), v, Floats(0.0f));
-}
-
-// The level nearest to v.
-template <class Ops>
-typename Ops::Floats nearest_level(const Levels& levels, typename Ops::Floats v) {
-  using Floats = typename Ops::Floats;
-  const std::size_t middles = levels.sign_magnitude ? 7 : 15;
-  const Floats compared = levels.sign_magnitude ? Ops::magnitude(v) : v;
-  Floats found(levels.value[0]);
-  for (std::size_t k = 0; k < middles; ++k) {
-    found = Ops::where_greater(compared, Floats(levels.middle[k]), Floats(levels.value[k + 1]), found);
-  }
-  return levels.sign_magnitude ? Ops::with_sign(found, v) : found;
 }
 
 }  // namespace mq::kernels

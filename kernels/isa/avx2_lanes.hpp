@@ -84,6 +84,22 @@ struct Avx2 {
   static Floats divide(Floats a, Floats b) { return a / b; }
   static Floats fused(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
 
+  class Table {
+   public:
+    explicit Table(const float (&v)[16]) : low_(_mm256_loadu_ps(v)), high_(_mm256_loadu_ps(v + 8)) {}
+    Floats low(Ints k) const { return _mm256_permutevar8x32_ps(low_, k); }
+    Floats high(Ints k) const { return _mm256_permutevar8x32_ps(high_, k); }
+    Floats any(Ints k) const {
+      return _mm256_blendv_ps(low(k), high(k), _mm256_castsi256_ps(_mm256_slli_epi32(k, 28)));
+    }
+    static Ints count(Ints k, Floats a, Floats b) {
+      return _mm256_sub_epi32(k, _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_GT_OQ)));
+    }
+
+   private:
+    __m256 low_, high_;
+  };
+
   static void transpose(Floats (&v)[8]) {
     __m256 quads[8];  // [4k + j]: in each 128 bits, column j (of those bits) of rows 4k..4k+3
     for (int k = 0; k < 8; k += 4) {

@@ -100,6 +100,20 @@ struct Avx512bw {
   static Floats divide(Floats a, Floats b) { return a / b; }
   static Floats fused(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 
+  class Table {
+   public:
+    explicit Table(const float (&v)[16]) : v_(_mm512_loadu_ps(v)) {}
+    Floats low(Ints k) const { return any(k); }
+    Floats high(Ints k) const { return any(k); }
+    Floats any(Ints k) const { return _mm512_permutexvar_ps(k, v_); }
+    static Ints count(Ints k, Floats a, Floats b) {
+      return _mm512_mask_sub_epi32(k, _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), k, _mm512_set1_epi32(-1));
+    }
+
+   private:
+    __m512 v_;
+  };
+
   static void transpose(Floats (&v)[16]) {
     __m512 quads[16];  // [4k + j]: in each 128 bits, column j (of those bits) of rows 4k..4k+3
     for (int k = 0; k < 16; k += 4) {
