@@ -41,7 +41,7 @@ function(mq_internal target)
 endfunction()
 
 # With MQ_PCH, what most sources of a target include, and more headers, is parsed once. Sources include what they use all
-# the same: other builds do without.
+# the same: other builds do without. GCC 12 forgets that such headers are the system's, and warns about them.
 function(mq_precompile target)
   if(MQ_PCH)
     target_precompile_headers(
@@ -68,7 +68,7 @@ function(mq_precompile target)
       <unordered_map>
       <utility>
       <vector>
-      ${PROJECT_SOURCE_DIR}/include/mq/mq.hpp
+      ${PROJECT_SOURCE_DIR}/include/mq/checkpoint.hpp
       ${ARGN})
   endif()
 endfunction()

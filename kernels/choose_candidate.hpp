@@ -52,13 +52,7 @@ class CandidateChoice {
   };
 
   // Element r of the runs at hand.
-  Floats load(const float* of_rows) const {
-    const float* const from = of_rows + row_;
-    if (count_ == kWidth) return Ops::load(from);
-    float all[kWidth];
-    for (std::size_t i = 0; i < kWidth; ++i) all[i] = from[block_of_lane(i, count_)];
-    return Ops::load(all);
-  }
+  Floats load(const float* of_rows) const { return load_of_each<Ops>(of_rows + row_, count_); }
   template <class F>
   void save(Floats v, F&& f) const {
     float all[kWidth];

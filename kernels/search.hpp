@@ -54,25 +54,29 @@ class BlockSearch {
 
   // The index of the best of the given scales: scales[i * stride + block].
   void choose(const float* scales, std::size_t count, std::size_t stride, std::size_t blocks, std::uint8_t* best) {
-    float most[kWidth];
-    for (std::size_t i = 0; i < count; ++i) {
-      float lanes[kWidth];
-      for (std::size_t lane = 0; lane < kWidth; ++lane) {
-        lanes[lane] = scales[i * stride + block_of_lane(lane, blocks)];
+    Floats most(0.0f), index(0.0f);
+    for (std::size_t first = 0; first < count; first += kTogether) {
+      const std::size_t n = count - first < kTogether ? count - first : kTogether;
+      Candidate candidates[kTogether];
+      Floats scale[kTogether];
+      for (std::size_t k = 0; k < n; ++k) {
+        scale[k] = load_of_each<Ops>(scales + (first + k) * stride, blocks) * to_unit_;
+        candidates[k] = best_;
+        candidates[k].inverse = Ops::divide(Floats(1.0f), scale[k]);
       }
-      const Floats scale = Ops::load(lanes) * to_unit_;
-      Candidate c = best_;
-      c.inverse = Ops::divide(Floats(1.0f), scale);
-      form_sums(&c, 1);
-      // What the codes take off the error.
-      const Floats gain = scale * (c.xu + c.xu - scale * c.uu);
-      Ops::store(gain, lanes);
-      for (std::size_t lane = 0; lane < blocks; ++lane) {
-        if (i != 0 && !(lanes[lane] > most[lane])) continue;
-        most[lane] = lanes[lane];
-        best[lane] = static_cast<std::uint8_t>(i);
+      form_sums(candidates, n);
+      for (std::size_t k = 0; k < n; ++k) {
+        // What the codes take off the error.
+        const Candidate& c = candidates[k];
+        const Floats gain = scale[k] * (c.xu + c.xu - scale[k] * c.uu);
+        if (first + k == 0) most = gain;
+        index = Ops::where_greater(gain, most, Floats(static_cast<float>(first + k)), index);
+        most = Ops::where_greater(gain, most, gain, most);
       }
     }
+    float lanes[kWidth];
+    Ops::store(index, lanes);
+    for (std::size_t lane = 0; lane < blocks; ++lane) best[lane] = static_cast<std::uint8_t>(lanes[lane]);
   }
 
  private:

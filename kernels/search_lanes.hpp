@@ -109,6 +109,15 @@ constexpr std::size_t block_of_lane(std::size_t lane, std::size_t blocks) {
   return lane < blocks ? lane : blocks - 1;
 }
 
+// A number of each block.
+template <class Ops>
+typename Ops::Floats load_of_each(const float* of_blocks, std::size_t blocks) {
+  if (blocks == Ops::kWidth) return Ops::load(of_blocks);
+  float lanes[Ops::kWidth];
+  for (std::size_t lane = 0; lane < Ops::kWidth; ++lane) lanes[lane] = of_blocks[block_of_lane(lane, blocks)];
+  return Ops::load(lanes);
+}
+
 template <class Ops>
 typename Ops::Floats finite_or_zero(typename Ops::Floats v) {
   using Floats = typename Ops::Floats;

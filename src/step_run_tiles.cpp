@@ -183,7 +183,8 @@ void StepRun::encode_band(const Tile& band, const Tile& tile, const float* x, Wo
   }
 }
 
-// What a small part would cost in small writes is more than the memory to hold it.
+// What a small part would cost in small writes is more than the memory to hold it: a thread that writes lets no other
+// write to that file.
 bool StepRun::is_held(const PartInfo& part) const noexcept {
   return part.tiled && part.name != "codes" && part.rows * part.row_bytes <= kMaxHeldBytes;
 }
