@@ -106,7 +106,7 @@ class RangedSearch {
   }
 
   // How many multiples are proposed for each.
-  std::size_t side() const { return static_cast<std::size_t>(2 * reach_ + 1); }
+  std::size_t side() const { return 2 * static_cast<std::size_t>(reach_) + 1; }
 
   float multiple(float from, float offset) const {
     const float moved = from + offset, above = moved > 0 ? moved : 0;

@@ -81,7 +81,7 @@ void MultiplesSearch::begin(std::size_t block, const float* scales, Multiples& n
 
 // The best multiple of each run within reach of the one that it has.
 void MultiplesSearch::choose(std::vector<Multiples>& next) {
-  const auto count = static_cast<std::size_t>(2 * reach_ + 1);
+  const auto count = 2 * static_cast<std::size_t>(reach_) + 1;
   scales_.resize(count * rows_);
   float* scale = scales_.data();
   for (int offset = -reach_; offset <= reach_; ++offset) {

@@ -43,7 +43,11 @@ bool is_standard(const Step& step, DType original) {
 
 namespace {
 
-using namespace compressed_tensors;
+using compressed_tensors::format_of;
+using compressed_tensors::has_small_scales;
+using compressed_tensors::has_static_activation;
+using compressed_tensors::is_fp4;
+using compressed_tensors::make_config;
 
 DType scale_dtype(const QuantSpec& spec, DType original) {
   if (has_small_scales(spec)) return *spec.scale_dtype;

@@ -33,8 +33,8 @@ std::vector<StoredOutput> outputs(const DialectRequest& request) {
     refuse(request, kLayout, "weights of Linear and Conv2d layers, called NAME.weight", "keep it with --exclude");
   }
   const std::string module = module_of(request.name);
-  const auto info = [&](std::string name, DType dtype, Shape shape) {
-    return TensorInfo{.name = std::move(name), .dtype = dtype, .shape = std::move(shape), .file = request.file};
+  const auto info = [&](const std::string& name, DType dtype, Shape shape) {
+    return TensorInfo{.name = name, .dtype = dtype, .shape = std::move(shape), .file = request.file};
   };
   const DType scale_dtype = scale_dtype_of(spec);
   Shape scales(request.shape.size(), 1);
@@ -116,14 +116,13 @@ class Finder : DialectReader {
     return codes == DType::Float8E5M2 ? "fp8_e5m2" : "";
   }
 
-  LogicalTensor weight(std::string name, const TensorInfo& codes, const TensorInfo& scale) {
+  LogicalTensor weight(const std::string& name, const TensorInfo& codes, const TensorInfo& scale) {
     const std::string_view scheme = scheme_of(codes.dtype);
     if (scheme.empty() || !is_scale_type(scale.dtype)) {
       unsupported(codes.name, "types of a weight of optimum-quanto", "I8, F8_E4M3 or F8_E5M2 with scales of floats",
                   std::string(to_string(codes.dtype)) + " with " + std::string(to_string(scale.dtype)));
     }
-    WeightClaim claim{
-        .name = std::move(name), .shape = codes.shape, .spec = parse_spec(scheme), .original = scale.dtype};
+    WeightClaim claim{.name = name, .shape = codes.shape, .spec = parse_spec(scheme), .original = scale.dtype};
     apply_notes(claim);
     claim.spec.scale_dtype = scale.dtype;
     return assemble(kQuanto, claim);
