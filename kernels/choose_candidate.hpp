@@ -17,7 +17,6 @@ class WholeNumbers {
   Floats nearest(Floats v) const { return Ops::min(Ops::max(v + Floats(kRounder), least_), most_) - Floats(kRounder); }
 
  private:
-  static constexpr float kRounder = 0x1.8p23f;  // adding it rounds to a whole number, ties to even
   Floats least_, most_;
 };
 

@@ -83,7 +83,6 @@ class BlockSearch {
   using Blocks = LoadedBlocks<Ops, kWeighted, kLong>;
   static constexpr std::size_t kTogether = 4;  // candidates whose sums are formed side by side
   static constexpr std::size_t kParts = Blocks::kParts;
-  static constexpr float kRounder = 0x1.8p23f;  // adding it rounds to a whole number, ties to even
 
   // A way to code a block, u = clamp(rne(x * inverse), least, most), and the sums that follow from it.
   struct Candidate {

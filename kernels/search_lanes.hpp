@@ -104,6 +104,8 @@ struct ScalarSearch {
   }
 };
 
+constexpr float kRounder = 0x1.8p23f;  // adding it rounds to a whole number, ties to even
+
 // Lanes without a block repeat the last one.
 constexpr std::size_t block_of_lane(std::size_t lane, std::size_t blocks) {
   return lane < blocks ? lane : blocks - 1;

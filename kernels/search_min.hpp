@@ -47,8 +47,7 @@ class MinBlockSearch {
   }
 
  private:
-  static constexpr std::size_t kTogether = 4;   // candidates whose sums are formed side by side
-  static constexpr float kRounder = 0x1.8p23f;  // adding it rounds to a whole number, ties to even
+  static constexpr std::size_t kTogether = 4;  // candidates whose sums are formed side by side
 
   // scale * u + min, and what that takes off the sum of squares.
   struct Line {

@@ -46,13 +46,11 @@ void search_iq4_xs(const SearchedBlocks& in, std::uint8_t* blocks) {
   MultiplesSearch search(layout, in);
   const std::vector<Multiples> found = search.find();
   const std::vector<std::uint8_t> codes = search.codes(found);
-  std::vector<BlockQuality> quality;
   for (std::size_t b = 0; b < found.size(); ++b) {
-    quality.push_back(found[b].quality);
     pack_iq4_xs(search.real_d(b, found[b]), found[b].of_run.data(), codes.data() + b * 256,
                 blocks + static_cast<std::int64_t>(b) * 136);
   }
-  keep_better(kNonlinear[1], kNonlinearEncoders[1], in, blocks, quality);
+  keep_better(kNonlinear[1], kNonlinearEncoders[1], in, blocks, qualities_of(found));
 }
 
 }  // namespace mq::gguf

@@ -180,7 +180,6 @@ void search(const Layout& layout, const SearchedBlocks& in, std::size_t type,
   const std::vector<Choice> found = search.find();
   const std::vector<std::uint8_t> codes = search.codes(found);
   const std::int64_t bytes = info(kSuper[type].dtype).block_bytes;
-  std::vector<BlockQuality> quality;
   for (std::size_t b = 0; b < found.size(); ++b) {
     RangedBlock out{.d = search.real(b, found[b].d),
                     .dmin = search.real(b, found[b].dmin),
@@ -189,9 +188,8 @@ void search(const Layout& layout, const SearchedBlocks& in, std::size_t type,
                     .codes = {}};
     std::copy_n(codes.data() + b * kSuperNumel, kSuperNumel, out.codes.data());
     pack(out, blocks + static_cast<std::int64_t>(b) * bytes);
-    quality.push_back(found[b].quality);
   }
-  keep_better(kSuper[type], kSuperEncoders[type], in, blocks, quality);
+  keep_better(kSuper[type], kSuperEncoders[type], in, blocks, qualities_of(found));
 }
 
 Layout layout_of(int most, int steps, bool thorough) {

@@ -16,14 +16,12 @@ void search(int bits, int least_multiple, const SearchedBlocks& in, std::size_t 
   const std::vector<Multiples> found = search.find();
   const std::vector<std::uint8_t> codes = search.codes(found);
   const std::int64_t bytes = info(kSuper[type].dtype).block_bytes;
-  std::vector<BlockQuality> quality;
   for (std::size_t b = 0; b < found.size(); ++b) {
     SignedBlock out{.d = search.real_d(b, found[b]), .scales = found[b].of_run, .codes = {}};
     std::copy_n(codes.data() + b * kSuperNumel, kSuperNumel, out.codes.data());
     pack(out, blocks + static_cast<std::int64_t>(b) * bytes);
-    quality.push_back(found[b].quality);
   }
-  keep_better(kSuper[type], kSuperEncoders[type], in, blocks, quality);
+  keep_better(kSuper[type], kSuperEncoders[type], in, blocks, qualities_of(found));
 }
 
 }  // namespace

@@ -32,6 +32,12 @@ LegacyCodes block_of(const std::vector<std::uint8_t>& codes, std::size_t i) {
   return block;
 }
 
+// Its codes are signed.
+void pack_q8_0(float d, const LegacyCodes& codes, std::uint8_t* block) {
+  store_half(d, block);
+  for (std::size_t j = 0; j < codes.size(); ++j) block[2 + j] = codes[j] ^ 0x80;
+}
+
 template <int kBits, auto kPack>
 void search_signed(const SearchedBlocks& in, std::int64_t bytes, std::uint8_t* blocks) {
   constexpr int kLeast = -(1 << (kBits - 1));
@@ -58,13 +64,7 @@ void search_ranged(const SearchedBlocks& in, std::int64_t bytes, std::uint8_t* b
 }  // namespace
 
 void search_q8_0(const SearchedBlocks& in, std::uint8_t* blocks) {
-  const std::vector<float> scales = find_scales(in, 8);
-  const std::vector<std::uint8_t> codes = codes_of(in.x, kLegacyNumel, stored(scales), -128, 127);
-  for (std::size_t i = 0; i < scales.size(); ++i) {
-    std::uint8_t* const block = blocks + i * 34;
-    store_half(scales[i], block);
-    for (std::size_t j = 0; j < kLegacyNumel; ++j) block[2 + j] = codes[i * kLegacyNumel + j] ^ 0x80;
-  }
+  search_signed<8, pack_q8_0>(in, 34, blocks);
   keep_better(0, in, blocks);
 }
 

@@ -54,6 +54,15 @@ struct BlockQuality {
 void keep_better(const BlockCoder& coder, const BlockEncoder& encoder, const SearchedBlocks& in, std::uint8_t* blocks,
                  std::span<const BlockQuality> found = {});
 
+// Of blocks as a search has found them.
+template <class Found>
+std::vector<BlockQuality> qualities_of(const std::vector<Found>& found) {
+  std::vector<BlockQuality> qualities;
+  qualities.reserve(found.size());
+  for (const Found& block : found) qualities.push_back(block.quality);
+  return qualities;
+}
+
 // The scales of runs of x, by the grid.
 std::vector<float> searched_scales(const kernels::AffineSearch& how, const float* x, const float* weights,
                                    std::size_t rows, std::size_t run);

@@ -64,11 +64,6 @@ std::string weight_text(const QuantSpec& spec, const Shape& shape, DType origina
   return json::dump(value, -1);
 }
 
-// What decoded weights are.
-DType float_type(DType original) {
-  return scale_type_of(original);
-}
-
 json::Value quant_type(const QuantSpec& spec) {
   const std::string_view type = class_of(spec);
   json::Value data;
@@ -109,7 +104,7 @@ Metadata describe(const Plan& plan) {
     if (described) {
       names.emplace_back(step.id);
       const Shape& shape = plan.layout.tensors[step.outputs.front()].shape;
-      entries.emplace_back(step.id, weight_text(*step.spec, shape, float_type(original.dtype)));
+      entries.emplace_back(step.id, weight_text(*step.spec, shape, scale_type_of(original.dtype)));
       continue;
     }
     for (const std::size_t output : step.outputs) {
