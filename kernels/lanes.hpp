@@ -19,9 +19,10 @@
 //   Floats fused(Floats a, Floats b, Floats c)   a * b + c rounded once
 //   transpose(Floats (&)[W])                     lane i of vector k becomes lane k of vector i
 //   float least(Floats), largest(Floats)         across the lanes
+//   float tree_sum(Floats)                       the lower half of the lanes plus the upper, and so on with these
 //   Floats min_of_each(Floats (&)[W]), max_of_each   lane i of the result is the least or largest lane of vector i
 //   store_ranges(Floats lo, Floats hi, Range*)   W ranges without non-finite elements
-//   Floats max_number(Floats v, Floats known)    the larger one, known where v is NaN
+//   Floats max_magnitude(Floats v, Floats known) the larger of |v| and known >= 0; known where v is NaN
 //   Uints select_bits(Uints mask, Uints a, Uints b)   bits of a where the mask has ones
 //   NanWatch                                     add(Floats a, Floats b); any(): was there a NaN
 // and may have

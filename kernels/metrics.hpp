@@ -28,28 +28,29 @@ class ErrorLanes {
     error_sq_[k] = Isa::fused(d, d, error_sq_[k]);
     x_sq_[k] = Isa::fused(x, x, x_sq_[k]);
     y_sq_[k] = Isa::fused(y, y, y_sq_[k]);
-    max_error_[k] = Isa::max_number(xsimd::abs(d), max_error_[k]);
+    max_error_[k] = Isa::max_magnitude(d, max_error_[k]);
   }
 
   void add_to(ErrorSums& total) const {
     total.error_sq += tree(error_sq_);
     total.x_sq += tree(x_sq_);
     total.y_sq += tree(y_sq_);
-    float largest[kLanes];
-    for (std::size_t k = 0; k < kVectors; ++k) max_error_[k].store_unaligned(largest + k * kWidth);
-    for (const float e : largest) total.max_error = e > total.max_error ? e : total.max_error;
+    Floats largest = max_error_[0];
+    for (std::size_t k = 1; k < kVectors; ++k) largest = xsimd::max(largest, max_error_[k]);
+    const float most = Isa::largest(largest);
+    total.max_error = most > total.max_error ? most : total.max_error;
   }
 
  private:
   static constexpr std::size_t kVectors = kLanes / kWidth;
 
   static double tree(const Floats (&sums)[kVectors]) {
-    float lanes[kLanes];
-    for (std::size_t k = 0; k < kVectors; ++k) sums[k].store_unaligned(lanes + k * kWidth);
-    for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
-      for (std::size_t i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+    Floats v[kVectors];
+    for (std::size_t k = 0; k < kVectors; ++k) v[k] = sums[k];
+    for (std::size_t half = kVectors / 2; half > 0; half /= 2) {
+      for (std::size_t k = 0; k < half; ++k) v[k] += v[k + half];
     }
-    return lanes[0];
+    return Isa::tree_sum(v[0]);
   }
 
   Floats error_sq_[kVectors];

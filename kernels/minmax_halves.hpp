@@ -7,9 +7,10 @@
 
 namespace mq::kernels {
 
-// Numbers of sign and magnitude become integers in the order of the values when the magnitude of the negative ones is
-// inverted; applied again this gives the number. NaNs lie beyond the infinities then, so the extremes tell whether
-// there is one. A group of runs with any such value is done by the reference, which counts.
+// Among the bits of numbers of sign and magnitude, the largest signed integer is the largest number unless all are
+// negative, and the largest unsigned one the least unless none is: most runs of weights have both signs. NaNs lie beyond
+// the infinities, so the extremes tell whether there is one. A group of runs with any such value is done by the
+// reference, which counts.
 template <class Isa>
 struct MinmaxHalves {
   static void range_halves(Halves x, std::size_t rows, std::size_t run, Range* out) noexcept {
@@ -22,8 +23,36 @@ struct MinmaxHalves {
   static constexpr std::size_t kWidth = Lanes<Isa>::kWidth;
   static constexpr std::size_t kStep = 2 * kWidth;
 
+  using Unsigned = xsimd::batch<std::uint16_t, typename Isa::Arch>;
+
   struct Extremes {
     Words least, largest;
+  };
+
+  // The bits as they are.
+  struct ByBits {
+    static constexpr bool kNeedsBothSigns = true;
+    static Words of(Words bits) { return bits; }
+    static Words bits(Words v) { return v; }
+    static Words least(Words a, Words b) {
+      return xsimd::bitwise_cast<Words>(xsimd::max(xsimd::bitwise_cast<Unsigned>(a), xsimd::bitwise_cast<Unsigned>(b)));
+    }
+    static bool is_finite(const Extremes& e, std::int16_t infinity) {
+      const auto negative_infinity = static_cast<std::uint16_t>(infinity | 0x8000);
+      return xsimd::all(e.largest < Words(infinity)) &&
+             xsimd::all(xsimd::bitwise_cast<Unsigned>(e.least) < Unsigned(negative_infinity));
+    }
+  };
+
+  // Integers in the order of the numbers: the magnitude of negative ones inverted. The same again gives the bits.
+  struct InOrder {
+    static constexpr bool kNeedsBothSigns = false;
+    static Words of(Words bits) { return bits ^ ((bits >> 15) & Words(std::int16_t{0x7fff})); }
+    static Words bits(Words v) { return of(v); }
+    static Words least(Words a, Words b) { return xsimd::min(a, b); }
+    static bool is_finite(const Extremes& e, std::int16_t infinity) {
+      return xsimd::all((e.largest < Words(infinity)) & (e.least > ~Words(infinity)));
+    }
   };
 
   template <class Load>
@@ -32,7 +61,8 @@ struct MinmaxHalves {
     for (std::size_t r = 0; r < rows; r += kWidth) {
       const std::size_t count = rows - r < kWidth ? rows - r : kWidth;
       const Halves group = x + static_cast<std::ptrdiff_t>(r * run);
-      if (!ranges_of_width<Load>(group.data, count, run, out + r)) {
+      if (!ranges_of_width<Load, ByBits>(group.data, count, run, out + r) &&
+          !ranges_of_width<Load, InOrder>(group.data, count, run, out + r)) {
         Reference<Isa>::range_halves(group, count, run, out + r);
       }
     }
@@ -53,23 +83,23 @@ struct MinmaxHalves {
     }
   }
 
-  // Up to as many runs as a vector has lanes; false if a value may not be finite.
-  template <class Load>
+  // Up to as many runs as a vector has lanes; false if a value may not be finite, or if the order does not suit a run.
+  template <class Load, class Order>
   static bool ranges_of_width(const std::uint16_t* x, std::size_t count, std::size_t run, Range* out) {
     Floats lo[kWidth], hi[kWidth];
     Extremes all = {Words(std::int16_t{0}), Words(std::int16_t{0})};
     for (std::size_t r = 0; r < count; ++r) {
-      const Extremes found = extremes(x + r * run, run);
-      all.least = xsimd::min(all.least, found.least);
+      const Extremes found = extremes<Order>(x + r * run, run);
+      all.least = Order::least(all.least, found.least);
       all.largest = xsimd::max(all.largest, found.largest);
-      lo[r] = least_of_halves<Load>(found.least);
-      hi[r] = largest_of_halves<Load>(found.largest);
+      lo[r] = least_of_halves<Load>(Order::bits(found.least));
+      hi[r] = largest_of_halves<Load>(Order::bits(found.largest));
     }
-    const auto finite = (all.largest < Words(Load::kInfinity)) & (all.least > ~Words(Load::kInfinity));
-    if (!xsimd::all(finite)) return false;
+    if (!Order::is_finite(all, Load::kInfinity)) return false;
     for (std::size_t r = count; r < kWidth; ++r) lo[r] = hi[r] = Floats(0.0f);
     const Floats least = Isa::min_of_each(lo) + Floats(0.0f);
     const Floats largest = Isa::max_of_each(hi) + Floats(0.0f);
+    if (Order::kNeedsBothSigns && xsimd::any((least > Floats(0.0f)) | (largest < Floats(0.0f)))) return false;
     if (count == kWidth) {
       Isa::store_ranges(least, largest, out);
       return true;
@@ -81,24 +111,26 @@ struct MinmaxHalves {
     return true;
   }
 
-  static Words ordered(Words v) { return v ^ ((v >> 15) & Words(std::int16_t{0x7fff})); }
+  template <class Order>
   static Words load(const std::uint16_t* p) {
-    return ordered(Words::load_unaligned(reinterpret_cast<const std::int16_t*>(p)));
+    return Order::of(Words::load_unaligned(reinterpret_cast<const std::int16_t*>(p)));
   }
 
+  template <class Order>
   static Extremes extremes(const std::uint16_t* x, std::size_t run) {
-    const Words first = load(x), last = load(x + (run - kStep));
+    const Words first = load<Order>(x), last = load<Order>(x + (run - kStep));
     Extremes even = {first, first}, odd = {last, last};
     std::size_t i = kStep;
     for (; i + 2 * kStep < run; i += 2 * kStep) {
-      add(load(x + i), even);
-      add(load(x + i + kStep), odd);
+      add<Order>(load<Order>(x + i), even);
+      add<Order>(load<Order>(x + i + kStep), odd);
     }
-    if (i + kStep < run) add(load(x + i), even);
-    return {xsimd::min(even.least, odd.least), xsimd::max(even.largest, odd.largest)};
+    if (i + kStep < run) add<Order>(load<Order>(x + i), even);
+    return {Order::least(even.least, odd.least), xsimd::max(even.largest, odd.largest)};
   }
+  template <class Order>
   static void add(Words v, Extremes& found) {
-    found.least = xsimd::min(found.least, v);
+    found.least = Order::least(found.least, v);
     found.largest = xsimd::max(found.largest, v);
   }
 
@@ -114,7 +146,7 @@ struct MinmaxHalves {
     store(v, bits);
     return xsimd::max(Load::at(bits), Load::at(bits + kWidth));
   }
-  static void store(Words v, std::uint16_t* bits) { ordered(v).store_unaligned(reinterpret_cast<std::int16_t*>(bits)); }
+  static void store(Words v, std::uint16_t* bits) { v.store_unaligned(reinterpret_cast<std::int16_t*>(bits)); }
 };
 
 }  // namespace mq::kernels

@@ -70,10 +70,11 @@ class ProgressMeter {
   Progress state_;
 };
 
-// A tile of one of the batch's steps.
+// Tiles of one of the batch's steps.
 struct Item {
   StepRun* run = nullptr;
-  std::int64_t tile = 0;
+  std::int64_t first = 0;
+  std::int64_t count = 1;
 };
 
 class Engine {
@@ -155,11 +156,11 @@ class Engine {
       state += runs.back()->held_bytes();
       bytes += plan_.steps[index].output_bytes;
     }
-    for_tiles(runs, true, [](StepRun& run, std::int64_t tile, WorkerScratch& scratch) { run.observe(tile, scratch); });
+    for_tiles(runs, true, [](const Item& item, WorkerScratch& scratch) { item.run->observe(item.first, scratch); });
     for (const auto& run : runs) run->settle();
-    for_tiles(runs, false, [this](StepRun& run, std::int64_t tile, WorkerScratch& scratch) {
-      run.run(tile, scratch);
-      meter_.add(run.tile_bytes(tile), run.step().id);
+    for_tiles(runs, false, [this](const Item& item, WorkerScratch& scratch) {
+      item.run->run(item.first, item.count, scratch);
+      meter_.add(item.run->tile_bytes(item.first, item.count), item.run->step().id);
     });
     for (std::size_t i = 0; i < runs.size(); ++i) finish_step(indices[i], runs[i]->report(), report);
     if (resumption_) resumption_->commit_if_due();
@@ -171,12 +172,14 @@ class Engine {
     std::vector<Item> items;
     for (const auto& run : runs) {
       if (run->step().action == Step::Action::Drop || (observing && !run->observes())) continue;
-      for (std::int64_t tile = 0; tile < run->tiles(); ++tile) items.push_back({run.get(), tile});
+      const std::int64_t at_once = observing ? 1 : run->tiles_at_once();
+      for (std::int64_t tile = 0; tile < run->tiles(); tile += at_once) {
+        items.push_back({run.get(), tile, std::min(at_once, run->tiles() - tile)});
+      }
     }
     executor_.parallel_for(static_cast<std::int64_t>(items.size()), [&](std::int64_t i) {
-      const Item& item = items[static_cast<std::size_t>(i)];
       const ScratchPool::Lease scratch(pool_);
-      work(*item.run, item.tile, *scratch);
+      work(items[static_cast<std::size_t>(i)], *scratch);
     });
   }
 

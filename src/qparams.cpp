@@ -70,7 +70,7 @@ std::int64_t round_scales(DType dtype, float* scales, std::size_t n) {
       from_half(dtype, half.data(), count, chunk);
     }
     for (std::size_t i = 0; i < count; ++i) {
-      if (std::fabs(chunk[i]) < smallest) chunk[i] = std::copysign(smallest, chunk[i]);
+      chunk[i] = std::fabs(chunk[i]) < smallest ? std::copysign(smallest, chunk[i]) : chunk[i];
       infinite += std::isinf(chunk[i]);
     }
   }

@@ -127,7 +127,7 @@ std::optional<StepReport> Reuse::copy(std::size_t step, const Checkpoint& checkp
   StepRun run(checkpoint, plan_, reading, nowhere);
   executor.parallel_for(run.tiles(), [&](std::int64_t tile) {
     WorkerScratch scratch;
-    run.run(tile, scratch);
+    run.run(tile, 1, scratch);
   });
   if (run.report().digest != found.report.digest) return std::nullopt;
   for (std::size_t i = 0; i < found.stored.size(); ++i) {

@@ -22,6 +22,7 @@ StepRun::StepRun(const Checkpoint& checkpoint, const Plan& plan, const Step& ste
   if (step.action != Step::Action::Drop) {
     StepTiling tiling = tile_step(plan, step);
     grid_ = tiling.grid;
+    tiles_at_once_ = tiling.tiles_at_once;
     copied_item_bytes_ = tiling.item_bytes;
     if (step.interleaved_heads() != 0) order_ = {tensor_.info.shape.front(), step.interleaved_heads()};
     if (step.action == Step::Action::Encode) prepare_encode(std::move(tiling), shared_range);
@@ -70,8 +71,8 @@ void StepRun::choose_path() {
                   (dtype == DType::Float16 || dtype == DType::BFloat16);
 }
 
-std::int64_t StepRun::tile_bytes(std::int64_t index) const noexcept {
-  const Tile tile = grid_.tile(index);
+std::int64_t StepRun::tile_bytes(std::int64_t first, std::int64_t count) const noexcept {
+  const Tile tile = grid_.tile(first, count);
   const std::int64_t all = std::max<std::int64_t>(grid_.matrix.numel(), 1);
   return static_cast<std::int64_t>(static_cast<double>(step_.input_bytes) *
                                    (static_cast<double>(tile.rows * tile.cols) / static_cast<double>(all)));

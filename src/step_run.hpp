@@ -27,7 +27,7 @@ struct WorkerScratch {
   std::vector<float> finite;  // the values, where some are not
   std::vector<float> weighed;
   std::vector<std::vector<std::byte>> parts;
-  std::vector<std::span<std::byte>> spans;  // where the tile's parts go
+  std::vector<std::span<std::byte>> spans;  // where the parts of the tiles go
   std::vector<std::byte> stored;            // a part as it is stored
 };
 
@@ -40,17 +40,18 @@ class StepRun {
 
   const Step& step() const noexcept { return step_; }
   std::int64_t tiles() const noexcept { return grid_.count(); }
-  std::int64_t tile_bytes(std::int64_t index) const noexcept;  // of input, for progress
+  std::int64_t tiles_at_once() const noexcept { return tiles_at_once_; }  // that run() likes best
+  std::int64_t tile_bytes(std::int64_t first, std::int64_t count) const noexcept;  // of input, for progress
   bool observes() const noexcept { return observes_; }
 
   // Memory of parts that are held until the last tile, and of the state of the encoding.
   std::int64_t held_bytes() const noexcept;
 
   // The phases: observe every tile (if observes()), settle once, run every tile, report once. Tiles in any order, from
-  // any thread.
+  // any thread; at most tiles_at_once() that follow each other together.
   void observe(std::int64_t index, WorkerScratch& scratch);
   void settle();
-  void run(std::int64_t index, WorkerScratch& scratch);
+  void run(std::int64_t first, std::int64_t count, WorkerScratch& scratch);
   // Throws: Numeric with the tensor's name and counts.
   StepReport report() const;
 
@@ -58,10 +59,13 @@ class StepRun {
   void prepare_encode(StepTiling tiling, std::optional<Range> shared_range);
   void choose_path();
   void copy(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
-  void encode(const Tile& tile, std::int64_t index, WorkerScratch& scratch);
-  void encode_halves(const Tile& tile, std::int64_t index, WorkerScratch& scratch, ErrorStats& error);
-  void repack(const Tile& stored, std::int64_t index, WorkerScratch& scratch);
-  void encode_band(const Tile& band, const Tile& tile, const float* x, WorkerScratch& scratch, ErrorStats& error,
+  void encode(std::int64_t first, std::int64_t count, WorkerScratch& scratch);
+  // Of the tiles of `whole`, which are written together.
+  void encode_tile(std::int64_t index, const Tile& whole, WorkerScratch& scratch);
+  std::vector<std::span<std::byte>> spans_of(const Tile& band, const Tile& whole, const WorkerScratch& scratch) const;
+  void encode_halves(const Tile& tile, std::int64_t index, PartSpans spans, WorkerScratch& scratch, ErrorStats& error);
+  void repack(const Tile& tile, std::int64_t index, PartSpans spans, WorkerScratch& scratch);
+  void encode_band(const Tile& band, const float* x, PartSpans spans, WorkerScratch& scratch, ErrorStats& error,
                    NonfiniteCounts& excluded);
   // Reads a stored tile and calls f(band, values) for the bands of the matrix that it is.
   template <class F>
@@ -91,6 +95,7 @@ class StepRun {
   bool transposed_ = false;
   bool flattens_ = false;  // what is encoded are the groups of the flattened tensor
   TileGrid grid_;          // of the tensor as it is stored
+  std::int64_t tiles_at_once_ = 1;
   std::int64_t copied_item_bytes_ = 1;
   std::optional<MatrixReader> reader_;
   bool observes_ = false;

@@ -88,13 +88,9 @@ void StepRun::observe(std::int64_t index, WorkerScratch& scratch) {
                 [&](const Tile& band, const float* x) { count(codec_of(*step_.spec).observe(*state_, band, x)); });
 }
 
-void StepRun::run(std::int64_t index, WorkerScratch& scratch) {
-  const Tile tile = grid_.tile(index);
-  if (step_.action == Step::Action::Copy) {
-    copy(tile, index, scratch);
-  } else {
-    encode(tile, index, scratch);
-  }
+void StepRun::run(std::int64_t first, std::int64_t count, WorkerScratch& scratch) {
+  if (step_.action == Step::Action::Encode) return encode(first, count, scratch);
+  for (std::int64_t index = first; index < first + count; ++index) copy(grid_.tile(index), index, scratch);
 }
 
 void StepRun::copy(const Tile& tile, std::int64_t index, WorkerScratch& scratch) {
@@ -108,63 +104,75 @@ void StepRun::copy(const Tile& tile, std::int64_t index, WorkerScratch& scratch)
   write_rows(step_.outputs.front(), tile.row, tile.rows, tile.col * item, grid_.matrix.cols * item, bytes);
 }
 
-void StepRun::encode(const Tile& stored, std::int64_t index, WorkerScratch& scratch) {
-  const Tile tile = seen(stored);
+void StepRun::encode(std::int64_t first, std::int64_t count, WorkerScratch& scratch) {
+  const Tile whole = seen(grid_.tile(first, count));
   scratch.parts.resize(parts_.size());
   scratch.spans.assign(parts_.size(), {});
   for (std::size_t p = 0; p < parts_.size(); ++p) {
     if (!parts_[p].tiled) continue;
-    const std::int64_t bytes = tile.rows * tile_row_bytes(parts_[p], tile);
+    const std::int64_t bytes = whole.rows * tile_row_bytes(parts_[p], whole);
     scratch.spans[p] = is_held(parts_[p])
-                           ? std::span(whole_[p]).subspan(static_cast<std::size_t>(tile.row * parts_[p].row_bytes),
+                           ? std::span(whole_[p]).subspan(static_cast<std::size_t>(whole.row * parts_[p].row_bytes),
                                                           static_cast<std::size_t>(bytes))
                            : sized(scratch.parts[p], bytes);
   }
-  ErrorStats error;
-  NonfiniteCounts excluded;
-  if (step_.repacks) {
-    repack(tile, index, scratch);
-  } else if (takes_halves_) {
-    encode_halves(tile, index, scratch, error);
-  } else {
-    for_each_band(stored, index, scratch, !observes_,
-                  [&](const Tile& band, const float* x) { encode_band(band, tile, x, scratch, error, excluded); });
-  }
-  if (step_.quantizes()) errors_[static_cast<std::size_t>(index)] = error;
-  if (request_.allow_nonfinite && step_.quantizes()) excluded_[static_cast<std::size_t>(index)] = excluded;
+  for (std::int64_t index = first; index < first + count; ++index) encode_tile(index, whole, scratch);
   for (std::size_t o = 0; o < outputs_.size(); ++o) {
     const std::size_t p = part_of(outputs_[o]);
     if (p == parts_.size() || !parts_[p].tiled || is_held(parts_[p])) continue;
-    write_part(o, p, tile, scratch.spans[p], scratch.stored);
+    write_part(o, p, whole, scratch.spans[p], scratch.stored);
   }
-  if (tiles_left_.fetch_sub(1) == 1) write_held(scratch.stored);
+  if (tiles_left_.fetch_sub(count) == count) write_held(scratch.stored);
 }
 
-void StepRun::encode_halves(const Tile& tile, std::int64_t index, WorkerScratch& scratch, ErrorStats& error) {
-  const std::span<const std::byte> stored = reader_->read_bytes(tile, scratch.reader);
-  if (!observes_) take_digests(stored, tile, index);
-  const kernels::Halves x{reinterpret_cast<const std::uint16_t*>(stored.data()), tensor_.info.dtype == DType::BFloat16};
-  count(codec_of(*step_.spec).encode_halves(*state_, tile, x, scratch.spans, error));
-}
-
-void StepRun::repack(const Tile& tile, std::int64_t index, WorkerScratch& scratch) {
-  const std::vector<std::span<std::byte>> parts = reader_->read_parts(tile, request_.form, scratch.reader);
-  take_digests(scratch.reader.stored, tile, index);
-  for (std::size_t p = 0; p < parts_.size(); ++p) {
-    if (parts_[p].tiled) std::ranges::copy(parts[p], scratch.spans[p].begin());
+void StepRun::encode_tile(std::int64_t index, const Tile& whole, WorkerScratch& scratch) {
+  const Tile stored = grid_.tile(index), tile = seen(stored);
+  ErrorStats error;
+  NonfiniteCounts excluded;
+  if (step_.repacks) {
+    repack(tile, index, spans_of(tile, whole, scratch), scratch);
+  } else if (takes_halves_) {
+    encode_halves(tile, index, spans_of(tile, whole, scratch), scratch, error);
+  } else {
+    for_each_band(stored, index, scratch, !observes_, [&](const Tile& band, const float* x) {
+      encode_band(band, x, spans_of(band, whole, scratch), scratch, error, excluded);
+    });
   }
+  if (step_.quantizes()) errors_[static_cast<std::size_t>(index)] = error;
+  if (request_.allow_nonfinite && step_.quantizes()) excluded_[static_cast<std::size_t>(index)] = excluded;
 }
 
-void StepRun::encode_band(const Tile& band, const Tile& tile, const float* x, WorkerScratch& scratch, ErrorStats& error,
-                          NonfiniteCounts& excluded) {
-  const Codec& codec = codec_of(*step_.spec);
+std::vector<std::span<std::byte>> StepRun::spans_of(const Tile& band, const Tile& whole,
+                                                    const WorkerScratch& scratch) const {
   std::vector<std::span<std::byte>> spans(parts_.size());
   for (std::size_t p = 0; p < parts_.size(); ++p) {
     if (!parts_[p].tiled) continue;
-    const auto row_bytes = static_cast<std::size_t>(tile_row_bytes(parts_[p], tile));
-    spans[p] = scratch.spans[p].subspan(static_cast<std::size_t>(band.row - tile.row) * row_bytes,
+    const auto row_bytes = static_cast<std::size_t>(tile_row_bytes(parts_[p], whole));
+    spans[p] = scratch.spans[p].subspan(static_cast<std::size_t>(band.row - whole.row) * row_bytes,
                                         static_cast<std::size_t>(band.rows) * row_bytes);
   }
+  return spans;
+}
+
+void StepRun::encode_halves(const Tile& tile, std::int64_t index, PartSpans spans, WorkerScratch& scratch,
+                            ErrorStats& error) {
+  const std::span<const std::byte> stored = reader_->read_bytes(tile, scratch.reader);
+  if (!observes_) take_digests(stored, tile, index);
+  const kernels::Halves x{reinterpret_cast<const std::uint16_t*>(stored.data()), tensor_.info.dtype == DType::BFloat16};
+  count(codec_of(*step_.spec).encode_halves(*state_, tile, x, spans, error));
+}
+
+void StepRun::repack(const Tile& tile, std::int64_t index, PartSpans spans, WorkerScratch& scratch) {
+  const std::vector<std::span<std::byte>> parts = reader_->read_parts(tile, request_.form, scratch.reader);
+  take_digests(scratch.reader.stored, tile, index);
+  for (std::size_t p = 0; p < parts_.size(); ++p) {
+    if (parts_[p].tiled) std::ranges::copy(parts[p], spans[p].begin());
+  }
+}
+
+void StepRun::encode_band(const Tile& band, const float* x, PartSpans spans, WorkerScratch& scratch, ErrorStats& error,
+                          NonfiniteCounts& excluded) {
+  const Codec& codec = codec_of(*step_.spec);
   count(codec.encode(*state_, band, x, spans, measures_ ? &error : nullptr));
   if (measures_ || !step_.quantizes()) return;
 

@@ -11,6 +11,9 @@ namespace {
 constexpr std::int64_t kPackedQuantum = 32;
 // Rows of scales that are stored in tiles.
 constexpr std::int64_t kTileQuantum = 128;
+// Codes are written so much at a time if few tiles make it: small writes cost the system more, and a thread that writes
+// lets no other write to that file.
+constexpr std::int64_t kWrittenBytes = 256 << 10, kMaxTilesAtOnce = 4;
 
 // The matrix of a tensor that is copied: types of less than a byte come in blocks.
 MatrixShape copied_matrix(const TensorInfo& tensor, int leading_dims) {
@@ -32,6 +35,12 @@ MatrixShape stored_matrix(const LogicalTensor& tensor, const Step& step, const S
   Shape shape = flattens(step, source) ? encoded_shape(step, source) : tensor.info.shape;
   if (tensor.transposed) std::swap(shape.front(), shape.back());
   return matrix_shape(shape, tensor.spec ? tensor.leading_dims : step.leading_dims);
+}
+
+std::int64_t tiles_at_once(const StepTiling& tiling) {
+  if (tiling.transposed || tiling.grid.across() > 1) return 1;
+  const std::int64_t bytes = tiling.grid.tile_rows * code_bytes(tiling.request.codec, tiling.grid.tile_cols);
+  return std::clamp<std::int64_t>(kWrittenBytes / bytes, 1, kMaxTilesAtOnce);
 }
 
 bool is_flipped(const Step& step, const LogicalTensor& tensor) {
@@ -109,6 +118,7 @@ StepTiling tile_step(const Plan& plan, const Step& step) {
   tiling.grid =
       make_tile_grid(stored, tiling.item_bytes,
                      {.row_quantum = std::max(quantum, rows), .whole_rows = !parts_of_rows && !tiling.observes});
+  tiling.tiles_at_once = tiles_at_once(tiling);
   return tiling;
 }
 

@@ -14,6 +14,7 @@ namespace mq {
 struct StepTiling {
   TileGrid grid;                           // of the tensor as it is stored
   std::int64_t item_bytes = 1;             // of an element of the grid
+  std::int64_t tiles_at_once = 1;          // that follow each other and are written together
   bool transposed = false;                 // tiles are seen as their transposes
   bool observes = false;                   // there is a pass before the one that encodes
   bool given_range = false;                // parameters follow from Step::range

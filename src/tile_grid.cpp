@@ -11,10 +11,10 @@ constexpr std::int64_t kFlippedTileFloats = 1 << 20;
 
 }  // namespace
 
-Tile TileGrid::tile(std::int64_t index) const noexcept {
+Tile TileGrid::tile(std::int64_t index, std::int64_t count) const noexcept {
   const std::int64_t row = index / across() * tile_rows;
   const std::int64_t col = index % across() * tile_cols;
-  return {row, std::min(tile_rows, matrix.rows - row), col, std::min(tile_cols, matrix.cols - col)};
+  return {row, std::min(count * tile_rows, matrix.rows - row), col, std::min(tile_cols, matrix.cols - col)};
 }
 
 TileGrid make_tile_grid(const MatrixShape& matrix, std::int64_t element_bytes, const TileNeeds& needs) {

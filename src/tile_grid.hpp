@@ -23,7 +23,8 @@ struct TileGrid {
   std::int64_t count() const noexcept {
     return matrix.numel() == 0 ? 0 : (matrix.rows + tile_rows - 1) / tile_rows * across();
   }
-  Tile tile(std::int64_t index) const noexcept;
+  // And the `count - 1` tiles after it: more than one only of whole rows.
+  Tile tile(std::int64_t index, std::int64_t count = 1) const noexcept;
 };
 
 struct TileNeeds {

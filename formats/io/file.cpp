@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,8 +25,8 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxTransferBytes = std::size_t{1} << 30;  // Linux moves at most 2^31 - 4096 per call
 
-// Reads of so many bytes go on where they end, mostly. So much after them is asked for, so that a disk works on while
-// they are, and so much of it at a time.
+// Reads of so many bytes go on where they end, mostly. From the first that is not in memory on, so much after them is
+// asked for, so that a disk works on while they are, and so much of it at a time.
 constexpr std::uint64_t kStreamedBytes = 64 << 10, kAheadBytes = 8 << 20, kAskedBytes = 1 << 20;
 
 struct stat status_of(const fs::path& path, int descriptor) {
@@ -82,6 +83,7 @@ File& File::operator=(File&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
   std::swap(begin_, other.begin_);
   std::swap(size_, other.size_);
+  std::swap(waits_, other.waits_);
   std::swap(asked_end_, other.asked_end_);
   std::swap(whole_size_, other.whole_size_);
   std::swap(modified_seconds_, other.modified_seconds_);
@@ -177,6 +179,16 @@ File File::part(std::uint64_t offset, std::uint64_t size_bytes, std::string_view
   return file;
 }
 
+std::size_t File::read_held(std::uint64_t offset, std::span<std::byte> out) const noexcept {
+  const std::atomic_ref waits(waits_);
+  if (waits.load(std::memory_order_relaxed)) return 0;
+  const iovec bytes{out.data(), std::min(out.size(), kMaxTransferBytes)};
+  const ssize_t got = ::preadv2(descriptor_, &bytes, 1, static_cast<off_t>(begin_ + offset), RWF_NOWAIT);
+  if (got == static_cast<ssize_t>(bytes.iov_len)) return bytes.iov_len;
+  waits.store(true, std::memory_order_relaxed);
+  return got > 0 ? static_cast<std::size_t>(got) : 0;
+}
+
 void File::ask_ahead(std::uint64_t end) const noexcept {
   const std::atomic_ref asked_end(asked_end_);
   std::uint64_t asked = asked_end.load(std::memory_order_relaxed);
@@ -191,7 +203,13 @@ void File::ask_ahead(std::uint64_t end) const noexcept {
 }
 
 void File::read(std::uint64_t offset, std::span<std::byte> out) const {
-  if (out.size() >= kStreamedBytes) ask_ahead(offset + out.size());
+  if (out.size() >= kStreamedBytes) {
+    const std::uint64_t end = offset + out.size();
+    const std::size_t held = read_held(offset, out);
+    out = out.subspan(held);
+    offset += held;
+    if (!out.empty()) ask_ahead(end);
+  }
   while (!out.empty()) {
     const std::size_t wanted = std::min(out.size(), kMaxTransferBytes);
     const ssize_t got =

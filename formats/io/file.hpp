@@ -85,6 +85,8 @@ class File {
  private:
   File(const std::filesystem::path& path, int descriptor);
   static File opened(const std::filesystem::path& path, int descriptor);
+  // How much of a read is in memory: done then. None once a read was not, as nobody asks ahead of what is.
+  std::size_t read_held(std::uint64_t offset, std::span<std::byte> out) const noexcept;
   // Lets the system read what comes after `end`, unless it was asked to.
   void ask_ahead(std::uint64_t end) const noexcept;
 
@@ -96,6 +98,7 @@ class File {
   std::int64_t modified_seconds_ = 0;
   std::int64_t modified_nanoseconds_ = 0;
   FileIdentity identity_;
+  mutable bool waits_ = false;  // a read was not in memory; atomic where threads are
   // Up to where the system was asked to read; atomic where threads are.
   alignas(std::atomic_ref<std::uint64_t>::required_alignment) mutable std::uint64_t asked_end_ = 0;
 };

@@ -126,6 +126,11 @@ struct Avx2 {
     const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
   }
+  static float tree_sum(Floats v) {
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
   static Floats min_of_each(Floats (&v)[8]) {
     return of_each(v, [](__m256 a, __m256 b) { return _mm256_min_ps(a, b); });
   }
@@ -145,7 +150,7 @@ struct Avx2 {
   }
 
   // The second operand is what the instruction returns if one is NaN.
-  static Floats max_number(Floats v, Floats known) { return _mm256_max_ps(v, known); }
+  static Floats max_magnitude(Floats v, Floats known) { return _mm256_max_ps(xsimd::abs(v), known); }
 
   static Uints select_bits(Uints mask, Uints a, Uints b) {
     return _mm256_xor_si256(b, _mm256_and_si256(mask, _mm256_xor_si256(a, b)));

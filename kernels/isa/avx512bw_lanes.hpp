@@ -138,6 +138,12 @@ struct Avx512bw {
 
   static float least(Floats v) { return _mm512_reduce_min_ps(v); }
   static float largest(Floats v) { return _mm512_reduce_max_ps(v); }
+  static float tree_sum(Floats v) {
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
   static Floats min_of_each(Floats (&v)[16]) {
     return of_each(v, [](__m512 a, __m512 b) { return _mm512_min_ps(a, b); });
   }
@@ -153,8 +159,10 @@ struct Avx512bw {
     }
   }
 
-  // The second operand is what the instruction returns if one is NaN.
-  static Floats max_number(Floats v, Floats known) { return _mm512_max_ps(v, known); }
+  static Floats max_magnitude(Floats v, Floats known) {
+    constexpr int kLarger = 3, kWithoutSign = 2 << 2;
+    return _mm512_range_ps(v, known, kWithoutSign | kLarger);
+  }
 
   static Uints select_bits(Uints mask, Uints a, Uints b) { return _mm512_ternarylogic_epi32(mask, a, b, 0xca); }
 

@@ -88,6 +88,7 @@ struct Neon {
 
   static float least(Floats v) { return vminvq_f32(v); }
   static float largest(Floats v) { return vmaxvq_f32(v); }
+  static float tree_sum(Floats v) { return vpadds_f32(vadd_f32(vget_low_f32(v), vget_high_f32(v))); }
   static Floats min_of_each(Floats (&v)[4]) { return vpminq_f32(vpminq_f32(v[0], v[1]), vpminq_f32(v[2], v[3])); }
   static Floats max_of_each(Floats (&v)[4]) { return vpmaxq_f32(vpmaxq_f32(v[0], v[1]), vpmaxq_f32(v[2], v[3])); }
 
@@ -99,7 +100,7 @@ struct Neon {
     }
   }
 
-  static Floats max_number(Floats v, Floats known) { return vmaxnmq_f32(v, known); }
+  static Floats max_magnitude(Floats v, Floats known) { return vmaxnmq_f32(xsimd::abs(v), known); }
 
   static Uints select_bits(Uints mask, Uints a, Uints b) { return vbslq_u32(mask, a, b); }
 

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -138,6 +139,13 @@ ssize_t read_file(const char* name, int descriptor, void* bytes, std::size_t siz
   return real<ssize_t(int, void*, std::size_t, off_t)>(name)(descriptor, bytes, size, offset);
 }
 
+ssize_t read_vector(const char* name, int descriptor, const iovec* parts, int count, off_t offset, int flags) {
+  iovec first = *parts;
+  if (setting("MQ_FAULT_DO") == "short") first.iov_len = half(first.iov_len);
+  return real<ssize_t(int, const iovec*, int, off_t, int)>(name)(descriptor, count == 1 ? &first : parts, count, offset,
+                                                                 flags);
+}
+
 ssize_t write_file(const char* name, int descriptor, const void* bytes, std::size_t size, off_t offset) {
   return transfer("pwrite", descriptor, size, [&](std::size_t count) {
     return real<ssize_t(int, const void*, std::size_t, off_t)>(name)(descriptor, bytes, count, offset);
@@ -168,6 +176,12 @@ MQ_EXPORT ssize_t pread(int descriptor, void* bytes, size_t size, off_t offset) 
 }
 MQ_EXPORT ssize_t pread64(int descriptor, void* bytes, size_t size, off_t offset) {
   return read_file("pread64", descriptor, bytes, size, offset);
+}
+MQ_EXPORT ssize_t preadv2(int descriptor, const iovec* parts, int count, off_t offset, int flags) {
+  return read_vector("preadv2", descriptor, parts, count, offset, flags);
+}
+MQ_EXPORT ssize_t preadv64v2(int descriptor, const iovec* parts, int count, off_t offset, int flags) {
+  return read_vector("preadv64v2", descriptor, parts, count, offset, flags);
 }
 MQ_EXPORT ssize_t pwrite(int descriptor, const void* bytes, size_t size, off_t offset) {
   return write_file("pwrite", descriptor, bytes, size, offset);

@@ -99,6 +99,14 @@ TEST_CASE("range_halves: the ranges of the widened values, finite or not") {
       check_ranges(table, offset, s, x, brain);
       for (std::uint16_t& v : x) v |= 0x8000;
       check_ranges(table, offset, s, x, brain);
+      // Runs of one sign, of both, and of zeros of one or both signs, side by side.
+      const std::uint16_t kept[] = {0x7fff, 0xffff, 0xffff, 0x8000, 0, 0xffff}, set[] = {0, 0x8000, 0, 0, 0x8000, 0};
+      x = random_halves(n, brain, 44, 0);
+      for (std::size_t i = 0; i < n; ++i) {
+        const std::size_t kind = i / s.run % std::size(kept);
+        x[i] = static_cast<std::uint16_t>((x[i] & kept[kind]) | set[kind]);
+      }
+      check_ranges(table, offset, s, x, brain);
     }
     check_ranges(table, offset, {2, 4160}, random_halves(8320, brain, 43, 0), brain);
   });
@@ -110,9 +118,12 @@ TEST_CASE("range_halves: a single NaN or infinity is seen at every position of a
     for (const std::size_t run : {16, 32, 64, 100, 200}) {
       for (std::size_t at = 0; at < run; ++at) {
         for (const std::uint16_t bad : {least, negative, std::uint16_t{0x7fff}, std::uint16_t{0xffff}}) {
-          std::vector<std::uint16_t> x(run, 0x3c00);
-          x[at] = bad;
-          check_ranges(table, offset, {1, run}, x, brain);
+          for (const std::uint16_t other : {std::uint16_t{0x3c00}, std::uint16_t{0xbc00}}) {
+            std::vector<std::uint16_t> x(run, 0x3c00);
+            for (std::size_t i = 1; i < run; i += 3) x[i] = other;
+            x[at] = bad;
+            check_ranges(table, offset, {1, run}, x, brain);
+          }
         }
       }
     }
