@@ -39,6 +39,7 @@ class FileWriter final : public CheckpointWriter {
                    .found = layout.copies.front().name,
                    .hint = "write a directory: " + std::string(kHfSafetensors.name)});
     }
+    for (const std::string& name : layout.later_names) io::AtomicFile(beside(name), text_options());
     FileLayout placed = lay_out_(layout, path_);
     size_bytes_ += static_cast<std::int64_t>(placed.size_bytes);
     const io::File& file =
@@ -69,17 +70,7 @@ class FileWriter final : public CheckpointWriter {
     add_text(name, [&](const auto& take) { take(content); });
   }
   void add_text(std::string_view name, const TextPieces& pieces) override {
-    if (!is_plain_name(name)) {
-      throw Error({.code = ErrorCode::Usage,
-                   .message = "name of a file beside the output",
-                   .file = path_.string(),
-                   .expected = "a plain file name",
-                   .found = std::string(name)});
-    }
-    fs::path target = path_;
-    target += "." + std::string(name);
-    auto& text = texts_.emplace_back(
-        std::make_unique<io::AtomicFile>(target, io::TargetOptions{options_.overwrite, options_.inputs}));
+    auto& text = texts_.emplace_back(std::make_unique<io::AtomicFile>(beside(name), text_options()));
     size_bytes_ += static_cast<std::int64_t>(write_pieces(text->create(0), pieces));
   }
 
@@ -102,6 +93,21 @@ class FileWriter final : public CheckpointWriter {
   std::int64_t size_bytes() const noexcept override { return size_bytes_; }
 
  private:
+  io::TargetOptions text_options() const { return {options_.overwrite, options_.inputs}; }
+
+  fs::path beside(std::string_view name) const {
+    if (!is_plain_name(name)) {
+      throw Error({.code = ErrorCode::Usage,
+                   .message = "name of a file beside the output",
+                   .file = path_.string(),
+                   .expected = "a plain file name",
+                   .found = std::string(name)});
+    }
+    fs::path target = path_;
+    target += "." + std::string(name);
+    return target;
+  }
+
   // A run that is resumed has what an earlier one wrote of the tensors in the header.
   void write_header(const FileLayout& placed, std::span<const TensorInfo> tensors) const {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> inside;  // where tensors begin and end

@@ -7,6 +7,7 @@
 #include "mq/estimate.hpp"
 #include "src/dialects/dialect.hpp"
 #include "src/dialects/gguf.hpp"
+#include "src/metadata.hpp"
 #include "src/plan_gguf.hpp"
 #include "src/plan_layout.hpp"
 #include "src/plan_limits.hpp"
@@ -170,6 +171,7 @@ Plan make_plan(Source source, const Recipe& recipe, const Analysis& analysis) {
   add_notes(plan);
   finish_layout(plan, gguf);
   plan.layout.later_bytes = report_bound_bytes(plan);
+  if (plan.layout.later_bytes != 0) plan.layout.later_names.emplace_back(kReportName);
   return plan;
 }
 

@@ -136,7 +136,10 @@ struct Layout {
   Metadata metadata = {};                // goes into every file that can hold it
   std::vector<Asset> copies = {};        // files copied unchanged beside the weights
   std::vector<std::pair<std::string, std::string>> texts = {};  // files written beside the weights: name, content
-  std::int64_t later_bytes = 0;          // of texts that are added later, at most: there must be space for them too
+  // Of texts that are added later: their names, which must be free by then and are looked at from the start, and their
+  // bytes together, at most, for which there must be space.
+  std::vector<std::string> later_names = {};
+  std::int64_t later_bytes = 0;
   Limits limits = {};                    // of what the output may be
   std::vector<StoredValue> values = {};  // all key-values, of formats that have such; others ignore them
 };

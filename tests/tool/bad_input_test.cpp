@@ -212,6 +212,19 @@ TEST_CASE("a report of a newer schema is refused with both numbers") {
   CHECK(contains(outcome.err, "found 7"));
 }
 
+TEST_CASE("a report that stands beside a new output is seen before the work begins") {
+  const TempDir dir;
+  const std::string out = path_in(dir, "out.safetensors");
+  const std::string report = out + ".quantization_metadata.json";
+  write_file(report, "{}");
+  const Outcome outcome = run_tool({"quantize", kCnn, out, "--log-json"});
+  CHECK(outcome.exit_code == 5);
+  CHECK(contains(outcome.err, report));
+  CHECK(contains(outcome.err, "exists already"));
+  CHECK(!contains(outcome.err, "\"event\":\"tensor\""));
+  CHECK(names_in(dir.path()) == std::vector<std::string>{"out.safetensors.quantization_metadata.json"});
+}
+
 TEST_CASE("an output beyond the size that this process may write is refused with code 5") {
   const TempDir dir;
   rlimit before{};
