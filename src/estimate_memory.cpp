@@ -77,7 +77,8 @@ Buffers buffers_of(const Plan& plan, const Step& step, const StepTiling& tiling)
       // And without what is not finite, for the encoding and for its errors; and weighed.
       .decoded = !step.quantizes() ? 0 : ((plan.recipe.allow_nan ? 3 : 1) + (step.importance ? 1 : 0)) * band * floats,
       // Codes before they are packed, what they are packed into, and scales.
-      .parts = 2 * numel + 2 * static_cast<std::int64_t>(per_weight * static_cast<double>(numel)),
+      .parts = tiling.tiles_at_once *
+               (2 * numel + 2 * static_cast<std::int64_t>(per_weight * static_cast<double>(numel))),
       .searched = searches_blocks ? kSearchCopies * kSearchPieceNumel * floats : 0};
 }
 

@@ -40,7 +40,7 @@ class StepRun {
 
   const Step& step() const noexcept { return step_; }
   std::int64_t tiles() const noexcept { return grid_.count(); }
-  std::int64_t tiles_at_once() const noexcept { return tiles_at_once_; }  // that run() likes best
+  std::int64_t tiles_at_once() const noexcept { return tiles_at_once_; }  // for one call of run(), at most
   std::int64_t tile_bytes(std::int64_t first, std::int64_t count) const noexcept;  // of input, for progress
   bool observes() const noexcept { return observes_; }
 
@@ -48,7 +48,7 @@ class StepRun {
   std::int64_t held_bytes() const noexcept;
 
   // The phases: observe every tile (if observes()), settle once, run every tile, report once. Tiles in any order, from
-  // any thread; at most tiles_at_once() that follow each other together.
+  // any thread; those of one call follow each other and are written together.
   void observe(std::int64_t index, WorkerScratch& scratch);
   void settle();
   void run(std::int64_t first, std::int64_t count, WorkerScratch& scratch);

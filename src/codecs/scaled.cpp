@@ -181,8 +181,7 @@ std::int64_t ScaledState::improve(const Strip& strip, const float* x, const Stri
 // One pass: every run of the strip is a whole block.
 std::int64_t ScaledState::choose(const Strip& strip, const StripRanges& ranges, StripParams& params) const {
   const auto runs = static_cast<std::size_t>(strip.runs);
-  const ParamRule rule = rule_;  // its own variable: no scale that is stored can change it
-  for (std::size_t i = 0; i < runs; ++i) params.scale[i] = rule.scale(ranges[i].lo, ranges[i].hi);
+  for (std::size_t i = 0; i < runs; ++i) params.scale[i] = rule_.scale(ranges[i].lo, ranges[i].hi);
   const std::int64_t overflow = round_scales(scale_dtype_of(request_.spec), params.scale.data(), runs);
   if (rule_.has_zero_points()) {
     for (std::size_t i = 0; i < runs; ++i) params.zero_point[i] = rule_.zero_point(ranges[i].lo, params.scale[i]);

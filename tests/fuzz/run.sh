@@ -3,18 +3,19 @@
 # Usage: tests/fuzz/run.sh SECONDS [TARGET...]
 #   MQ_FUZZ_BUILD  folder of a build with MQ_FUZZ; else build/fuzz is built (preset fuzz)
 #   MQ_FUZZ_WORK   where found inputs are kept (TARGET/) and crashes (crash-*); default build/fuzz-work
-# Prints a line of figures for each target; the exit code is not 0 if one of them found a bug.
+# Runs as many targets at once as there are jobs (MQ_JOBS). Prints a line of figures for each; the exit code is not 0 if
+# one of them found a bug.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
-[ $# -ge 1 ] || { sed -n '2,6s/^# //p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,8s/^# //p' "$0"; exit 2; }
 seconds=$1
 shift
 here=tests/fuzz
 work=${MQ_FUZZ_WORK:-build/fuzz-work}
 
 build=${MQ_FUZZ_BUILD:-}
+. tools/build_env.sh
 if [ -z "$build" ]; then
-  . tools/build_env.sh
   build=build/fuzz
   cmake --preset fuzz >/dev/null && cmake --build --preset fuzz --parallel "$MQ_JOBS" >/dev/null || exit
 fi
@@ -38,13 +39,10 @@ options_of() {
   esac
 }
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-failures=0
-for target in "${targets[@]}"; do
+fuzz() {
+  local target=$1 options status=0 log=$logs/$1 runs rate coverage
   mkdir -p "$work/$target"
   read -ra options <<<"$(options_of "$target")"
-  status=0
   "$build/tests/fuzz/fuzz_$target" "${options[@]}" -rss_limit_mb=512 -malloc_limit_mb=256 -timeout=5 \
     -max_total_time="$seconds" -print_final_stats=1 -artifact_prefix="$work/$target.crash-" \
     "$work/$target" "$here/corpus/$target" >"$log" 2>&1 </dev/null || status=$?
@@ -52,9 +50,22 @@ for target in "${targets[@]}"; do
   rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
   coverage=$(grep -oE 'cov: [0-9]+ ft: [0-9]+ corp: [0-9]+' "$log" | tail -n 1)
   printf '%-14s %10s runs %7s/s  %s\n' "$target" "${runs:-?}" "${rate:-?}" "$coverage"
-  if [ $status -ne 0 ]; then
-    failures=$((failures + 1))
-    tail -n 40 "$log"
-  fi
+  [ $status -eq 0 ] || tail -n 40 "$log"
+  return $status
+}
+
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+failures=0
+running=0
+finish_one() {
+  wait -n || failures=$((failures + 1))
+  running=$((running - 1))
+}
+for target in "${targets[@]}"; do
+  [ $running -lt "$MQ_JOBS" ] || finish_one
+  fuzz "$target" &
+  running=$((running + 1))
 done
+while [ $running -gt 0 ]; do finish_one; done
 [ $failures -eq 0 ]
