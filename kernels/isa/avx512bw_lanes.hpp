@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "kernels/isa/x86_crc32.hpp"
+#include "kernels/isa/avx512_crc32.hpp"
 #include "kernels/lanes.hpp"
 
 namespace mq::kernels {
@@ -173,7 +173,7 @@ struct Avx512bw {
   };
 
   static std::uint32_t crc32(std::uint32_t crc, const std::uint8_t* bytes, std::size_t n) {
-    return X86Crc32<Avx512bw>::update(crc, bytes, n);
+    return Avx512Crc32<Avx512bw>::update(crc, bytes, n);
   }
 
  private:

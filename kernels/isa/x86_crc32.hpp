@@ -15,17 +15,22 @@ struct X86Crc32 {
     __m128i state[4];
     for (int k = 0; k < 4; ++k) state[k] = load(bytes + 16 * k);
     state[0] = _mm_xor_si128(state[0], _mm_cvtsi32_si128(static_cast<int>(~crc)));
-    bytes += 64;
-    n -= 64;
-    const __m128i by_512 = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4);  // x^(512-32), x^(512+32) mod P
+    return go_on(state, bytes + 64, n - 64);
+  }
+
+  // Of the 64 bytes in state, followed by n.
+  static std::uint32_t go_on(__m128i (&state)[4], const std::uint8_t* bytes, std::size_t n) {
     for (; n >= 64; n -= 64, bytes += 64) {
-      for (int k = 0; k < 4; ++k) state[k] = fold(state[k], load(bytes + 16 * k), by_512);
+      for (int k = 0; k < 4; ++k) state[k] = fold(state[k], load(bytes + 16 * k), by_512());
     }
     const __m128i by_128 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);  // x^(128-32), x^(128+32) mod P
     __m128i folded = fold(fold(fold(state[0], state[1], by_128), state[2], by_128), state[3], by_128);
     for (; n >= 16; n -= 16, bytes += 16) folded = fold(folded, load(bytes), by_128);
     return Reference<Isa>::crc32(~reduced(folded), bytes, n);
   }
+
+  // x^(512-32), x^(512+32) mod P
+  static __m128i by_512() { return _mm_set_epi64x(0x01c6e41596, 0x0154442bd4); }
 
  private:
   static __m128i load(const std::uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }

@@ -35,7 +35,7 @@ TEST_CASE("crc32: the reference agrees with one bit at a time") {
 TEST_CASE("crc32: every table agrees with the reference at every length up to some folds and from any start") {
   for_each_table_and_offset([](const KernelTable& table, std::size_t offset) {
     INFO(describe(table, offset, "crc32"));
-    for (std::size_t n = 0; n < 300; ++n) {
+    for (std::size_t n = 0; n < 1200; n += n < 350 ? 1 : 11) {
       const Input<std::uint8_t> bytes(random_bytes(n, static_cast<unsigned>(n)), offset);
       for (const std::uint32_t crc : {0u, 1u, 0xcbf43926u, ~0u}) {
         CHECK(table.crc32(crc, bytes.data(), n) == reference().crc32(crc, bytes.data(), n));
