@@ -219,8 +219,9 @@ void io_table(const fs::path& dir, std::int64_t mebibytes, int rounds, int threa
   };
   const std::int64_t shard = mebibytes << 16;
   std::vector<Trial> writes = {
-      writing("pwrite, 128 KiB, ftruncate", {.buffer = 128 * kKibibyte}),
-      writing("  fallocate (as a conversion writes)", {.buffer = 128 * kKibibyte, .reserve = true}),
+      writing("pwrite, 64 KiB, fallocate", {.buffer = 64 * kKibibyte, .reserve = true}),
+      writing("  256 KiB, ftruncate", {.buffer = 256 * kKibibyte}),
+      writing("  256 KiB, fallocate (as a conversion writes)", {.buffer = 256 * kKibibyte, .reserve = true}),
       writing("  1 MiB, fallocate", {.buffer = kMebibyte, .reserve = true}),
       writing("  1 MiB, huge pages, fallocate", {.buffer = kMebibyte, .huge = true, .reserve = true}),
       writing("  1 MiB, O_DIRECT, fallocate", {.buffer = kMebibyte, .flags = O_DIRECT, .reserve = true}),
